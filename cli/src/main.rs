@@ -1,0 +1,2 @@
+//! The `segring` program.
+fn main() {}

@@ -1,0 +1,254 @@
+//! How a ring is made or found.
+
+use crate::layout::geometry::Shape;
+use crate::layout::header::Kind;
+use crate::layout::slot::Layout;
+use crate::region::{Context, Error, Expect, HugePages, Name, Recipe, Region, seats_of};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::Observer;
+
+mod sealed {
+    use crate::layout::header::Kind;
+    use crate::layout::slot::Layout;
+    use crate::region::Region;
+    use std::sync::Arc;
+
+    /// What the builder must know of a ring type.
+    pub trait Sealed: Sized {
+        #[doc(hidden)]
+        fn kind() -> Kind;
+        /// Size and alignment of a message.
+        #[doc(hidden)]
+        fn payload() -> (u64, u32);
+        #[doc(hidden)]
+        fn default_layout() -> Layout;
+        #[doc(hidden)]
+        fn default_capacity() -> usize;
+        #[doc(hidden)]
+        #[allow(private_interfaces)]
+        fn from_region(region: Arc<Region>) -> Self;
+    }
+}
+pub(crate) use sealed::Sealed;
+
+/// A ring that a [`Builder`] can make: [`spsc::Ring`](crate::spsc::Ring) and
+/// [`spsc::ByteRing`](crate::spsc::ByteRing). Sealed.
+pub trait RingType: Sealed {}
+impl<R: Sealed> RingType for R {}
+
+/// Settings of a ring, ending in [`create`](Builder::create), [`attach`](Builder::attach),
+/// [`create_or_attach`](Builder::create_or_attach) or [`observe`](Builder::observe).
+///
+/// Capacity, layout, mode, pages and ephemerality are the creator's; an attacher takes what is
+/// there. Kind, payload, schema and the creator's user are compared when attaching.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until create, attach, create_or_attach or observe"]
+pub struct Builder<R> {
+    name: Name,
+    capacity: usize,
+    layout: Layout,
+    schema: Option<String>,
+    mode: u32,
+    huge: HugePages,
+    prefault: bool,
+    lock: bool,
+    ephemeral: bool,
+    allowed_users: Vec<u32>,
+    ring: PhantomData<fn() -> R>,
+}
+
+/// Attempts of `create_or_attach`: each failed one means that another process removed or made the
+/// ring in between.
+const ROUNDS: u32 = 100;
+
+impl<R: RingType> Builder<R> {
+    pub(crate) fn new(name: impl Into<Name>) -> Self {
+        Self {
+            name: name.into(),
+            capacity: R::default_capacity(),
+            layout: R::default_layout(),
+            schema: None,
+            mode: 0o600,
+            huge: HugePages::Off,
+            prefault: false,
+            lock: false,
+            ephemeral: false,
+            allowed_users: Vec::new(),
+            ring: PhantomData,
+        }
+    }
+
+    /// How many messages fit (bytes, on a byte ring). Rounded up to a power of two, and to 4096
+    /// bytes on a byte ring; the ring's `capacity()` reports it. Default: 1024 messages, 1 MiB.
+    pub fn capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// Where commit marks are kept. Default: by payload size, see [`Layout`].
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// A name for the meaning of the payload, such as `"tick.v1"`, up to 127 bytes. Who names
+    /// another one is refused; who names none is not. Default: none.
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// Permission bits of both kernel objects. The owner needs `0o600`; others need read *and*
+    /// write to take part, and read to observe. Default: `0o600`. The umask does not apply.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Makes the segment of huge pages. Default: [`HugePages::Off`].
+    pub fn huge_pages(mut self, huge: HugePages) -> Self {
+        self.huge = huge;
+        self
+    }
+
+    /// Makes every page exist before the call returns, so that the first lap takes no page fault.
+    /// Default: off.
+    pub fn prefault(mut self, prefault: bool) -> Self {
+        self.prefault = prefault;
+        self
+    }
+
+    /// Keeps touched pages in memory (`SHM_LOCK`; bounded by `RLIMIT_MEMLOCK`). Default: off.
+    pub fn lock_memory(mut self, lock: bool) -> Self {
+        self.lock = lock;
+        self
+    }
+
+    /// The ring is removed when the last producer or consumer leaves. If all are killed, it stays,
+    /// with what is in it. Default: off: a ring stays until it is removed.
+    pub fn ephemeral(mut self, ephemeral: bool) -> Self {
+        self.ephemeral = ephemeral;
+        self
+    }
+
+    /// Trusts rings that this user created. Without it only one's own are accepted, so that nobody
+    /// can wait at a well-known name with a ring of his.
+    pub fn allow_user(mut self, uid: u32) -> Self {
+        self.allowed_users.push(uid);
+        self
+    }
+
+    fn expect(&self) -> Expect {
+        Expect {
+            kind: Some(R::kind()),
+            payload: Some(R::payload()),
+            schema: self.schema.clone(),
+            allowed_users: self.allowed_users.clone(),
+        }
+    }
+
+    fn recipe(&self) -> Result<Recipe, Error> {
+        let cx = Context::new(&self.name);
+        let (payload_size, payload_align) = R::payload();
+        let capacity = Shape::round_capacity(R::kind(), self.capacity).ok_or_else(|| {
+            cx.option(format!("a capacity of {} cannot be: give at least 1", self.capacity))
+        })?;
+        let kind: Kind = R::kind();
+        Ok(Recipe {
+            shape: Shape {
+                kind,
+                layout: self.layout,
+                capacity,
+                payload_size,
+                payload_align,
+                seats: seats_of(kind),
+            },
+            mode: self.mode,
+            schema: self.schema.clone().unwrap_or_default(),
+            huge: self.huge,
+            ephemeral: self.ephemeral,
+            expect: self.expect(),
+        })
+    }
+
+    fn finish(&self, region: Region) -> Result<R, Error> {
+        let cx = Context::new(&self.name);
+        if self.prefault {
+            region.prefault().map_err(|e| cx.os("madvise(MADV_POPULATE_WRITE)", e))?;
+        }
+        if self.lock {
+            region.lock_memory(true).map_err(|e| cx.os("shmctl(SHM_LOCK)", e))?;
+        }
+        Ok(R::from_region(Arc::new(region)))
+    }
+
+    /// Makes the ring.
+    ///
+    /// Safe against others who create at the same time: one succeeds. A half-made ring of a creator
+    /// that was killed is cleaned up; nothing else is ever touched. A creator killed in here leaves
+    /// at most that half-made ring, for the next call to clean up.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; [`Error::Limit`] when the system has too little; [`Error::NotSegring`]
+    /// when the key belongs to another program; [`Error::BadOption`], [`Error::BadName`], ….
+    pub fn create(self) -> Result<R, Error> {
+        let made = Region::create(&self.name, &self.recipe()?)?;
+        self.finish_new(made)
+    }
+
+    /// A ring that could not be finished is not left behind.
+    fn finish_new(&self, region: Region) -> Result<R, Error> {
+        let id = region.shm_id();
+        self.finish(region).inspect_err(|_| {
+            let _ = crate::region::remove_by_name(&Name::id(id), self.allowed_users.clone());
+        })
+    }
+
+    /// Attaches to a ring that exists. Waits up to 2 s for a creator that is at work.
+    ///
+    /// Every field of the header is checked against the kernel's data and copied: nothing is read
+    /// from it again.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotReady`], [`Error::WrongKind`], [`Error::WrongPayload`],
+    /// [`Error::WrongSchema`], [`Error::WrongAbi`], [`Error::OtherUser`],
+    /// [`Error::PermissionDenied`], [`Error::Collision`], [`Error::NotSegring`], ….
+    pub fn attach(self) -> Result<R, Error> {
+        let region = Region::attach(&self.name, &self.expect(), false)?;
+        self.finish(region)
+    }
+
+    /// Attaches, or makes the ring if there is none. Any number of processes may call this at once:
+    /// all of them get the same ring.
+    ///
+    /// # Errors
+    /// Those of [`attach`](Builder::attach) and [`create`](Builder::create), but for the two that
+    /// it is there to avoid.
+    pub fn create_or_attach(self) -> Result<R, Error> {
+        let mut last = Error::Busy { ring: self.name.to_string(), pid: 0 };
+        for _ in 0..ROUNDS {
+            match Region::attach(&self.name, &self.expect(), false) {
+                Ok(region) => return self.finish(region),
+                Err(Error::NotFound { .. } | Error::NotReady { .. } | Error::Removed { .. }) => {}
+                Err(e) => return Err(e),
+            }
+            match Region::create(&self.name, &self.recipe()?) {
+                Ok(region) => return self.finish_new(region),
+                Err(e @ Error::Exists { .. }) => last = e,
+                Err(e) => return Err(e),
+            }
+        }
+        Err(last)
+    }
+
+    /// Attaches read-only (`SHM_RDONLY`), to look: never joins, never disturbs.
+    ///
+    /// # Errors
+    /// Those of [`attach`](Builder::attach).
+    pub fn observe(self) -> Result<Observer, Error> {
+        let region = Region::attach(&self.name, &self.expect(), true)?;
+        Ok(Observer::from_region(region))
+    }
+}

@@ -1,0 +1,208 @@
+//! A handle's tie to the ring and to its peer: the fork check, waking, and news.
+
+use super::stats::{CONSUMER_SEAT, PRODUCER_SEAT};
+use crate::layout::cursors::{CLOSED, Cursors, REMOVED};
+use crate::layout::view::CursorsView;
+use crate::region::{Context, Error, ForkToken, Occupancy, Region, Seat};
+use crate::ring::{RingError, wait};
+use crate::sync::{AtomicU32, Ordering, fence, light_barrier};
+use crate::sys::{futex, membarrier, time};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Which side of an SPSC ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Producer,
+    Consumer,
+}
+
+impl Role {
+    fn seat(self) -> u32 {
+        match self {
+            Self::Producer => PRODUCER_SEAT,
+            Self::Consumer => CONSUMER_SEAT,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+        }
+    }
+
+    fn peer(self) -> Self {
+        match self {
+            Self::Producer => Self::Consumer,
+            Self::Consumer => Self::Producer,
+        }
+    }
+}
+
+/// What every handle has besides its half of the algorithm. Dropping it is leaving.
+pub(crate) struct Link {
+    role: Role,
+    cursors: CursorsView,
+    token: ForkToken,
+    /// This process is out of reach of membarrier, so it fences after each publish.
+    fences: bool,
+    /// The peer whose going has been told: its epoch.
+    told: Cell<Option<u32>>,
+    /// The peer whose going would be told next.
+    untold: Cell<Option<u32>>,
+    seat: Seat,
+}
+
+impl Link {
+    pub(crate) fn join(region: &Arc<Region>, role: Role) -> Result<Self, Error> {
+        let token = ForkToken::current(&Context::new(region.name()))?;
+        let seat = Seat::join(region, role.seat(), role.name())?;
+        let link = Self {
+            role,
+            cursors: region.cursors_view(),
+            token,
+            fences: !membarrier::register(),
+            told: Cell::new(None),
+            untold: Cell::new(None),
+            seat,
+        };
+        // A peer that waits for somebody to come need not wait for its recheck.
+        link.wake(link.peer_word());
+        Ok(link)
+    }
+
+    /// Refuses a handle that was inherited through a fork. One load. To be called before anything
+    /// touches the segment, which a child does not have.
+    #[inline(always)]
+    pub(crate) fn check(&self) -> Result<(), RingError> {
+        if self.token.is_valid() { Ok(()) } else { Err(RingError::Forked) }
+    }
+
+    /// The shared lines. Only after [`Link::check`].
+    #[inline(always)]
+    pub(crate) fn cursors(&self) -> &Cursors {
+        self.cursors.get()
+    }
+
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        self.seat.region()
+    }
+
+    /// The word on which this side sleeps.
+    pub(crate) fn my_word(&self) -> &AtomicU32 {
+        word(self.cursors(), self.role)
+    }
+
+    fn peer_word(&self) -> &AtomicU32 {
+        word(self.cursors(), self.role.peer())
+    }
+
+    /// To be called after each publish or release: wakes the peer if it sleeps. One load if not.
+    #[inline(always)]
+    pub(crate) fn wake_peer(&self) {
+        if self.fences {
+            // SeqCst: SYNC(park), pairs with the barrier of the waiter (K2 in `ring::wait`).
+            fence(Ordering::SeqCst);
+        } else {
+            light_barrier();
+        }
+        let word = self.peer_word();
+        if wait::is_waited_on(word) {
+            self.wake(word);
+        }
+    }
+
+    #[cold]
+    fn wake(&self, word: &AtomicU32) {
+        wait::clear(word);
+        futex::wake(word, 1);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // Acquire: SYNC(close), pairs with the Release in `close`: what was pushed before is there.
+        self.cursors().state.flags.load(Ordering::Acquire) & CLOSED != 0
+    }
+
+    pub(crate) fn close(&self) {
+        // Release: SYNC(close), pairs with the Acquire in `is_closed`.
+        self.cursors().state.flags.fetch_or(CLOSED, Ordering::Release);
+        // SeqCst: SYNC(park), pairs with the barrier of the waiter.
+        fence(Ordering::SeqCst);
+        self.wake(self.peer_word());
+    }
+
+    /// A point in time after `timeout`; `None` if that is later than anybody will wait.
+    pub(crate) fn deadline(timeout: Duration) -> Option<u64> {
+        let nanos = u64::try_from(timeout.as_nanos()).ok()?;
+        time::monotonic().checked_add(nanos)
+    }
+
+    fn is_removed(&self) -> bool {
+        // Relaxed: a hint, which saves the system call below in the usual case of `remove`.
+        let flagged = self.cursors().state.flags.load(Ordering::Relaxed) & REMOVED != 0;
+        flagged || self.region().is_removed()
+    }
+}
+
+#[inline(always)]
+fn word(cursors: &Cursors, side: Role) -> &AtomicU32 {
+    match side {
+        Role::Producer => &cursors.state.producer_waits,
+        Role::Consumer => &cursors.state.consumer_waits,
+    }
+}
+
+impl wait::Host for Link {
+    fn now(&self) -> u64 {
+        time::monotonic()
+    }
+
+    fn sleep(&self, word: &AtomicU32, expected: u32, limit: u64) {
+        // Woken, timed out, interrupted, or the word had changed: the waiter looks again anyway.
+        let _ = futex::wait(word, expected, Duration::from_nanos(limit));
+    }
+
+    fn barrier(&self) -> bool {
+        // Whoever cannot be reached by membarrier fences for itself (`fences`).
+        membarrier::barrier() || {
+            // SeqCst: the best that is left; the waiter sleeps a short time only.
+            fence(Ordering::SeqCst);
+            false
+        }
+    }
+
+    fn news(&self) -> Option<RingError> {
+        let (died, epoch) = match self.region().occupancy(self.role.peer().seat()) {
+            Ok(Occupancy::Live { .. }) => return None,
+            Ok(Occupancy::Left { epoch }) => (false, Some(epoch)),
+            Ok(Occupancy::Dead { epoch }) => (true, Some(epoch)),
+            Ok(Occupancy::Never) => (false, None),
+            // No set: nobody's life can be told any more. An unknown error of semctl is no better.
+            Ok(Occupancy::NoSet) | Err(_) => return Some(RingError::Removed),
+        };
+        if epoch.is_some() && self.told.get() != epoch {
+            self.untold.set(epoch);
+            return Some(RingError::PeerGone { died });
+        }
+        self.is_removed().then_some(RingError::Removed)
+    }
+
+    fn told(&self) {
+        if let Some(epoch) = self.untold.take() {
+            self.told.set(Some(epoch));
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // The seat's own drop comes after this one and needs no wake of its own: a waiter that is
+        // woken too early sees a live peer and sleeps again until its recheck. So leave first.
+        if self.token.is_valid() {
+            self.seat.leave();
+            self.wake(self.peer_word());
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Records in place.
+
+use super::consumer::unless_closed;
+use super::{ByteConsumer, ByteProducer};
+use crate::api::trusted::Trusted;
+use crate::layout::view::Trust;
+use crate::ring::RingError;
+use crate::ring::spsc::bytes::Found;
+use std::ops::{Deref, DerefMut};
+
+impl Trusted<ByteProducer> {
+    /// Lends room for a record of up to `len` bytes, in one piece. Wait-free.
+    ///
+    /// Dropping the grant, or being killed with it, commits nothing.
+    ///
+    /// # Errors
+    /// As [`ByteProducer::try_push`].
+    pub fn reserve(&mut self, len: usize) -> Result<ByteWriteGrant<'_>, RingError> {
+        self.handle.check()?;
+        let skip = self.handle.engine.room(self.handle.link.cursors(), len)?;
+        Ok(ByteWriteGrant { handle: &mut self.handle, trust: self.trust, skip, len })
+    }
+}
+
+/// Room for a record, to be written where it will be read. Derefs to its bytes.
+#[must_use = "nothing is committed before commit"]
+pub struct ByteWriteGrant<'a> {
+    handle: &'a mut ByteProducer,
+    trust: Trust,
+    skip: u64,
+    len: usize,
+}
+
+impl ByteWriteGrant<'_> {
+    /// Commits the first `len` bytes (all, if there are fewer) as one record, and says how many.
+    pub fn commit(self, len: usize) -> usize {
+        let len = len.min(self.len);
+        let ByteProducer { engine, link, .. } = self.handle;
+        engine.commit(link.cursors(), self.skip, len);
+        link.wake_peer();
+        len
+    }
+}
+
+impl Deref for ByteWriteGrant<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let engine = &self.handle.engine;
+        engine.bytes.slice(self.trust, engine.payload_position(self.skip), self.len)
+    }
+}
+
+impl DerefMut for ByteWriteGrant<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let engine = &mut self.handle.engine;
+        let at = engine.payload_position(self.skip);
+        engine.bytes.slice_mut(self.trust, at, self.len)
+    }
+}
+
+impl Trusted<ByteConsumer> {
+    /// Lends the next record, to be read where it lies. Wait-free.
+    ///
+    /// Dropping the grant releases nothing; a killed consumer's record comes again.
+    ///
+    /// # Errors
+    /// As [`ByteConsumer::try_pop`].
+    pub fn read(&mut self) -> Result<ByteReadGrant<'_>, RingError> {
+        let ByteConsumer { engine, link } = &mut self.handle;
+        link.check()?;
+        let found = unless_closed(link, || engine.next(link.cursors()))?;
+        Ok(ByteReadGrant { handle: &mut self.handle, trust: self.trust, found })
+    }
+}
+
+/// A record, to be read where it lies. Derefs to its bytes.
+#[must_use = "nothing is released before release"]
+pub struct ByteReadGrant<'a> {
+    handle: &'a mut ByteConsumer,
+    trust: Trust,
+    found: Found,
+}
+
+impl ByteReadGrant<'_> {
+    /// Gives the record's room back to the producer.
+    pub fn release(self) {
+        let ByteConsumer { engine, link } = self.handle;
+        engine.release(link.cursors(), self.found);
+        link.wake_peer();
+    }
+}
+
+impl Deref for ByteReadGrant<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.handle.engine.bytes.slice(self.trust, self.found.position, self.found.len)
+    }
+}

@@ -1,0 +1,158 @@
+//! What can be seen of a ring from outside.
+
+use crate::layout::cursors::CLOSED;
+use crate::layout::header::{FEATURE_EPHEMERAL, FEATURE_HUGE, Kind};
+use crate::layout::slot::Layout;
+use crate::region::{Context, Error, Occupancy, Region};
+use crate::ring::spsc::{bytes, distance};
+use crate::sync::Ordering;
+
+/// Who sits on a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Peer {
+    /// Nobody ever has.
+    NeverJoined,
+    /// A live process, by its pid in its own PID namespace; 0 while it is only just joining.
+    Live {
+        /// The process.
+        pid: u32,
+    },
+    /// The last one left by itself.
+    Left,
+    /// The last one ended without leaving: killed, or exited with a live handle.
+    Died,
+    /// The semaphore set is gone.
+    Unknown,
+}
+
+/// A snapshot of a ring. The numbers are read one after the other while others work, so they need
+/// not belong to one instant; each is right for some instant during the call.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The name in the header.
+    pub name: String,
+    /// The schema in the header; empty if none was given.
+    pub schema: String,
+    /// The System V key; 0 for a private or removed ring.
+    pub key: i32,
+    /// The kernel's id of the segment.
+    pub shm_id: i32,
+    /// The kernel's id of the semaphore set.
+    pub sem_id: i32,
+    /// What kind of ring.
+    pub kind: Kind,
+    /// Where commit marks are kept.
+    pub layout: Layout,
+    /// Messages, or bytes on a byte ring.
+    pub capacity: u64,
+    /// Size of one message in bytes; 1 on a byte ring.
+    pub payload_size: u64,
+    /// Bytes of the segment.
+    pub bytes: u64,
+    /// Messages committed since the ring was created.
+    pub pushed: u64,
+    /// Messages released since the ring was created.
+    pub popped: u64,
+    /// Messages in the ring.
+    pub len: u64,
+    /// The producer has closed it.
+    pub closed: bool,
+    /// Its name is gone.
+    pub removed: bool,
+    /// It goes when the last one leaves.
+    pub ephemeral: bool,
+    /// It is made of huge pages.
+    pub huge_pages: bool,
+    /// Permission bits.
+    pub mode: u32,
+    /// The segment's owner.
+    pub uid: u32,
+    /// Attached processes, this one included.
+    pub attached: u64,
+    /// The producer's seat.
+    pub producer: Peer,
+    /// The consumer's seat.
+    pub consumer: Peer,
+}
+
+/// Seat numbers of an SPSC ring.
+pub(crate) const PRODUCER_SEAT: u32 = 0;
+pub(crate) const CONSUMER_SEAT: u32 = 1;
+
+fn peer(region: &Region, seat: u32, cx: &Context<'_>) -> Result<Peer, Error> {
+    let occupancy = region.occupancy(seat).map_err(|e| cx.os("semctl(GETVAL)", e))?;
+    Ok(match occupancy {
+        Occupancy::Never => Peer::NeverJoined,
+        Occupancy::Live { pid } => Peer::Live { pid },
+        Occupancy::Left { .. } => Peer::Left,
+        Occupancy::Dead { .. } => Peer::Died,
+        Occupancy::NoSet => Peer::Unknown,
+    })
+}
+
+/// Messages committed and released. Right after each other, the released ones first, so that the
+/// difference is never negative while others work.
+pub(crate) fn positions(region: &Region) -> Option<(u64, u64)> {
+    let cursors = region.cursors();
+    let (pushed, popped) = match region.geometry().shape.kind {
+        Kind::Spsc => {
+            // Acquire: the consumer's count first; the producer's can only be further then.
+            let popped = cursors.consumer.cursor.load(Ordering::Acquire);
+            let pushed = cursors.producer.cursor.load(Ordering::Acquire);
+            // A stamped ring's tail is a hint, which the consumer may have overtaken.
+            (pushed.max(popped), popped)
+        }
+        Kind::SpscBytes => {
+            let (_, popped) = bytes::progress(&cursors.consumer).ok()?;
+            let (_, pushed) = bytes::progress(&cursors.producer).ok()?;
+            (pushed, popped)
+        }
+    };
+    Some((pushed, popped))
+}
+
+/// Messages in the ring: never more than fit.
+pub(crate) fn len(region: &Region) -> u64 {
+    let Some((pushed, popped)) = positions(region) else { return 0 };
+    distance(popped, pushed, region.geometry().shape.capacity).unwrap_or(region.geometry().shape.capacity)
+}
+
+/// Everything at once. Must not be called in a forked child.
+pub(crate) fn collect(region: &Region) -> Result<Stats, Error> {
+    let cx = Context::new(region.name());
+    if !region.is_mine() {
+        return Err(Error::Forked { ring: cx.ring() });
+    }
+    let stat = region.stat().map_err(|e| cx.os("shmctl(IPC_STAT)", e))?;
+    let shape = region.geometry().shape;
+    let header = region.header();
+    let (pushed, popped) = positions(region).ok_or(Error::Corrupt { ring: cx.ring() })?;
+    // Relaxed: a snapshot.
+    let flags = region.cursors().state.flags.load(Ordering::Relaxed);
+    Ok(Stats {
+        name: header.name().unwrap_or_default().to_owned(),
+        schema: header.schema().unwrap_or_default().to_owned(),
+        key: if stat.removed { 0 } else { stat.key },
+        shm_id: region.shm_id(),
+        sem_id: header.sem_id,
+        kind: shape.kind,
+        layout: shape.layout,
+        capacity: shape.capacity,
+        payload_size: shape.payload_size,
+        bytes: stat.size as u64,
+        pushed,
+        popped,
+        len: len(region),
+        closed: flags & CLOSED != 0,
+        removed: stat.removed,
+        ephemeral: header.features & FEATURE_EPHEMERAL != 0,
+        huge_pages: header.features & FEATURE_HUGE != 0,
+        mode: stat.mode,
+        uid: stat.uid,
+        attached: stat.attached,
+        producer: peer(region, PRODUCER_SEAT, &cx)?,
+        consumer: peer(region, CONSUMER_SEAT, &cx)?,
+    })
+}

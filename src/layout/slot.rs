@@ -1,0 +1,44 @@
+//! How one message of a fixed size lies in its slot.
+
+/// Where a typed ring keeps its commit mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Layout {
+    /// Each slot carries its own stamp behind the payload: flag and data arrive in one cache line.
+    /// The default for payloads of 16 to 56 bytes, and possible up to 56.
+    Stamped,
+    /// Slots lie without gaps and one cursor commits them: the default for all other sizes, best
+    /// for bulk, and the only one with slices in place.
+    Dense,
+}
+
+impl Layout {
+    /// The layout that measurement favours for a payload of this size (`docs/measurements.md`).
+    #[must_use]
+    pub const fn for_payload(size: usize) -> Self {
+        if size > 8 && size <= STAMPED_MAX { Self::Stamped } else { Self::Dense }
+    }
+}
+
+/// The largest payload of a stamped slot: payload and stamp share one 64-byte line.
+pub(crate) const STAMPED_MAX: usize = 56;
+
+/// Bytes from one stamped slot to the next: 16, 32 or 64, so that no slot straddles a line.
+/// Payload first (offset 0), stamp in the last 8 bytes.
+pub(crate) const fn stamped_stride(payload: usize) -> usize {
+    let needed = payload + 8;
+    if needed <= 16 { 16 } else { needed.next_power_of_two() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamped_slot_never_straddles_a_line() {
+        for size in 1..=STAMPED_MAX {
+            let stride = stamped_stride(size);
+            assert!(stride >= size + 8 && 64 % stride == 0, "size {size}");
+        }
+    }
+}

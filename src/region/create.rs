@@ -1,0 +1,349 @@
+//! Creating: safe against two creators at once, and against a creator killed anywhere.
+//!
+//! Under the lock of the key's semaphore set:
+//! 1. mark the set "a creator is at work" (lasting);
+//! 2. `shmget(IPC_CREAT | IPC_EXCL)`, attach;
+//! 3. store the magic number, then the header, then (Release) the ready mark;
+//! 4. unmark, unlock.
+//!
+//! A creator killed between 1 and 3 leaves the mark and a segment that is not ready, and the
+//! kernel gives its lock back. The next creator finds both and removes that segment; without the
+//! mark it would be somebody else's, and is never touched. A segment that is ready is never
+//! changed, truncated or initialised again.
+
+use super::attach::{Readiness, readiness, seats_of};
+use super::error::{Context, Error};
+use super::map::Mapping;
+use super::set::{ADMIN, LockAttempt, SemSet};
+use super::{Expect, Name, Region};
+use crate::layout::geometry::{BadShape, Geometry, Shape};
+use crate::layout::header::{FEATURE_EPHEMERAL, FEATURE_HUGE, Header, MAGIC, READY, SCHEMA_MAX};
+use crate::layout::{ABI_MAJOR, ABI_MINOR};
+use crate::sync::Ordering;
+use crate::sys::{Errno, memory, process, shm, time};
+use zerocopy::FromZeros;
+
+/// Whether a ring's segment is made of huge pages (`SHM_HUGETLB`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HugePages {
+    /// Ordinary pages.
+    #[default]
+    Off,
+    /// Huge pages if the system has enough free ones and lets this user have them, ordinary pages
+    /// if not. [`Stats::huge_pages`](crate::Stats::huge_pages) says which it became.
+    Prefer,
+    /// Huge pages or an error.
+    Require,
+}
+
+/// Everything that a creator decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) shape: Shape,
+    pub(crate) mode: u32,
+    pub(crate) schema: String,
+    pub(crate) huge: HugePages,
+    pub(crate) ephemeral: bool,
+    pub(crate) expect: Expect,
+}
+
+/// Attempts at meeting with other creators before giving up. Each failed one means that another
+/// process made or removed something in between.
+const ROUNDS: u32 = 1000;
+
+/// What a look under a key found.
+enum Found {
+    Nothing,
+    Ready(i32),
+}
+
+impl Region {
+    /// Makes a ring, or fails with [`Error::Exists`].
+    pub(crate) fn create(name: &Name, recipe: &Recipe) -> Result<Self, Error> {
+        let cx = Context::new(name);
+        let geometry = check_recipe(recipe, &cx)?;
+        let key = name.key()?;
+        if key == 0 {
+            return create_private(name, recipe, geometry, &cx);
+        }
+        for _ in 0..ROUNDS {
+            // Without the lock first: who finds a ready ring must not wait, nor leave a set behind.
+            if let Some(id) = ready_segment(key, &cx)? {
+                return Err(Error::Exists { ring: cx.ring(), shm_id: id });
+            }
+            let (set, fresh) = meeting_place(key, recipe, &cx)?;
+            let LockAttempt::Held(lock) = set.lock(&cx)? else {
+                continue;
+            };
+            match make_under_lock(key, set, name, recipe, geometry, &cx) {
+                Ok(Some(region)) => return Ok(region),
+                Ok(None) => {}
+                Err(e) => {
+                    // Take the meeting place away again if nothing came of it.
+                    if fresh {
+                        super::remove::remove_set_under_lock(key, set, &lock);
+                    }
+                    return Err(e);
+                }
+            }
+        }
+        Err(Error::Busy { ring: cx.ring(), pid: 0 })
+    }
+}
+
+fn check_recipe(recipe: &Recipe, cx: &Context<'_>) -> Result<Geometry, Error> {
+    if recipe.mode & !0o777 != 0 || recipe.mode & 0o600 != 0o600 {
+        return Err(cx.option(format!("mode {:#o} is not usable: give permission bits, with read and write for the owner, such as 0o600", recipe.mode)));
+    }
+    if recipe.schema.len() > SCHEMA_MAX || recipe.schema.contains('\0') {
+        return Err(cx.option(format!(
+            "schema {:?} is not usable: at most {SCHEMA_MAX} bytes, without NUL",
+            recipe.schema
+        )));
+    }
+    recipe.shape.geometry().map_err(|e| {
+        cx.option(match e {
+            BadShape::Capacity => "the capacity must be at least 1".to_owned(),
+            BadShape::Payload => format!(
+                "a payload of {} bytes, aligned to {}, cannot have this layout: stamped slots take up to 56 bytes, and alignments go up to 128",
+                recipe.shape.payload_size, recipe.shape.payload_align
+            ),
+            BadShape::TooLarge => format!(
+                "{} slots of {} bytes are more than 64 TiB: ask for a smaller capacity",
+                recipe.shape.capacity, recipe.shape.payload_size
+            ),
+        })
+    })
+}
+
+/// The segment under the key, if it is a finished ring.
+fn ready_segment(key: i32, cx: &Context<'_>) -> Result<Option<i32>, Error> {
+    let id = match shm::open(key) {
+        Ok(id) => id,
+        Err(Errno(libc::ENOENT)) => return Ok(None),
+        Err(e) => return Err(cx.os("shmget", e)),
+    };
+    let stat = match shm::stat(id) {
+        Ok(stat) => stat,
+        Err(e) if super::set::is_gone(e) => return Ok(None),
+        Err(e) => return Err(cx.os("shmctl(IPC_STAT)", e)),
+    };
+    let mapping = match Mapping::attach(id, stat.size, true, cx) {
+        Ok(mapping) => mapping,
+        Err(Error::Removed { .. }) => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    match readiness(&mapping) {
+        (Readiness::Ready, _) => Ok(Some(id)),
+        (Readiness::HalfMade, _) => Ok(None),
+        (Readiness::Foreign(what), _) => Err(cx.not_segring(what)),
+    }
+}
+
+/// The key's set, made if need be: where creators meet. Also whether this call made it.
+fn meeting_place(key: i32, recipe: &Recipe, cx: &Context<'_>) -> Result<(SemSet, bool), Error> {
+    for _ in 0..ROUNDS {
+        match SemSet::create(key, recipe.shape.seats, recipe.mode) {
+            Ok(set) => return Ok((set, true)),
+            Err(Errno(libc::EEXIST)) => {}
+            Err(e) => return Err(cx.sem_limit(ADMIN as u64 + u64::from(recipe.shape.seats), e)),
+        }
+        match SemSet::open(key) {
+            Ok(set) => match set.stat() {
+                Ok(stat) if stat.count < ADMIN => {
+                    return Err(cx.not_segring(format!(
+                        "semaphore set {} has {} semaphores only",
+                        set.id, stat.count
+                    )));
+                }
+                Ok(stat)
+                    if stat.cuid != process::effective_uid()
+                        && !recipe.expect.allowed_users.contains(&stat.cuid) =>
+                {
+                    return Err(Error::OtherUser {
+                        ring: cx.ring(),
+                        half: "semaphore set",
+                        creator: stat.cuid,
+                        uid: process::effective_uid(),
+                    });
+                }
+                Ok(_) => return Ok((set, false)),
+                Err(e) if super::set::is_gone(e) => {}
+                Err(e) => return Err(cx.os("semctl(IPC_STAT)", e)),
+            },
+            Err(Errno(libc::ENOENT)) => {}
+            Err(e) => return Err(cx.os("semget", e)),
+        }
+    }
+    Err(Error::Busy { ring: cx.ring(), pid: 0 })
+}
+
+/// The caller holds the set's lock. `Ok(None)`: the meeting place had to be removed; meet again.
+fn make_under_lock(
+    key: i32,
+    set: SemSet,
+    name: &Name,
+    recipe: &Recipe,
+    geometry: Geometry,
+    cx: &Context<'_>,
+) -> Result<Option<Region>, Error> {
+    // The set may have been replaced while we waited for its lock: then ours is nobody's.
+    if !matches!(SemSet::open(key), Ok(now) if now == set) {
+        return Ok(None);
+    }
+    if let Found::Ready(id) = clear_half_made(key, set, cx)? {
+        return Err(Error::Exists { ring: cx.ring(), shm_id: id });
+    }
+    let Some(home) = home_set(set, recipe, cx)? else {
+        return Ok(None);
+    };
+    set.set_creating(true).map_err(|e| cx.os("semop(creating)", e))?;
+    let made = make_segment(key, home, name, recipe, geometry, cx);
+    // A failure to unmark is harmless: the mark only matters beside a segment that is not ready.
+    let _ = set.set_creating(false);
+    if made.is_err() && home != set {
+        let _ = home.remove();
+    }
+    made.map(Some)
+}
+
+/// Removes what a killed creator left. Under the lock.
+fn clear_half_made(key: i32, set: SemSet, cx: &Context<'_>) -> Result<Found, Error> {
+    let id = match shm::open(key) {
+        Ok(id) => id,
+        Err(Errno(libc::ENOENT)) => return Ok(Found::Nothing),
+        Err(e) => return Err(cx.os("shmget", e)),
+    };
+    if ready_segment(key, cx)?.is_some() {
+        return Ok(Found::Ready(id));
+    }
+    // Not ready, and its creator does not hold the lock: I do. Was it one of ours?
+    let stat = shm::stat(id).map_err(|e| cx.os("shmctl(IPC_STAT)", e))?;
+    let was_creating = set.is_creating().map_err(|e| cx.os("semctl(GETVAL)", e))?;
+    if !was_creating || stat.cuid != process::effective_uid() {
+        return Err(
+            cx.not_segring(format!("segment {id} holds nothing, and no segring process was making it"))
+        );
+    }
+    shm::remove(id).map_err(|e| cx.os("shmctl(IPC_RMID)", e))?;
+    Ok(Found::Nothing)
+}
+
+/// The set that the new ring will live with. Usually the meeting place itself.
+///
+/// A ring of this name that was removed but is still in use keeps its set until the last of its
+/// processes leaves; then the new ring gets a private one. `None`: an unused set of the wrong size
+/// was removed.
+fn home_set(set: SemSet, recipe: &Recipe, cx: &Context<'_>) -> Result<Option<SemSet>, Error> {
+    let wanted = ADMIN + recipe.shape.seats as usize;
+    let stat = set.stat().map_err(|e| cx.os("semctl(IPC_STAT)", e))?;
+    let held = set.held_seats(stat.count).map_err(|e| cx.os("semctl(GETALL)", e))?;
+    if held > 0 {
+        return SemSet::create(0, recipe.shape.seats, recipe.mode)
+            .map(Some)
+            .map_err(|e| cx.sem_limit(wanted as u64, e));
+    }
+    if stat.count != wanted {
+        set.remove().map_err(|e| cx.os("semctl(IPC_RMID)", e))?;
+        return Ok(None);
+    }
+    // Left by a ring that is gone: its mode may have been another.
+    crate::sys::sem::set_permissions(set.id, Some(recipe.mode), None)
+        .map_err(|e| cx.os("semctl(IPC_SET)", e))?;
+    Ok(Some(set))
+}
+
+fn create_private(
+    name: &Name,
+    recipe: &Recipe,
+    geometry: Geometry,
+    cx: &Context<'_>,
+) -> Result<Region, Error> {
+    let seats = recipe.shape.seats;
+    let set = SemSet::create(0, seats, recipe.mode)
+        .map_err(|e| cx.sem_limit(ADMIN as u64 + u64::from(seats), e))?;
+    make_segment(0, set, name, recipe, geometry, cx).inspect_err(|_| {
+        let _ = set.remove();
+    })
+}
+
+/// `shmget`, `shmat`, header, ready mark. On failure nothing is left of it.
+fn make_segment(
+    key: i32,
+    set: SemSet,
+    name: &Name,
+    recipe: &Recipe,
+    geometry: Geometry,
+    cx: &Context<'_>,
+) -> Result<Region, Error> {
+    let (id, huge) = get_segment(key, recipe, &geometry, cx)?;
+    let region = initialise(id, huge, set, name, recipe, geometry, cx);
+    if region.is_err() {
+        let _ = shm::remove(id);
+    }
+    region
+}
+
+fn get_segment(
+    key: i32,
+    recipe: &Recipe,
+    geometry: &Geometry,
+    cx: &Context<'_>,
+) -> Result<(i32, bool), Error> {
+    let too_large = || cx.shm_limit(geometry.total_bytes, false, Errno(libc::EINVAL));
+    let size = usize::try_from(geometry.total_bytes).map_err(|_| too_large())?;
+    if recipe.huge != HugePages::Off {
+        // The kernel takes whole huge pages only.
+        let whole = size.next_multiple_of(memory::huge_page_size().max(1));
+        match shm::create(key, whole, recipe.mode, true) {
+            Ok(id) => return Ok((id, true)),
+            Err(e) if recipe.huge == HugePages::Require => return Err(cx.shm_limit(whole as u64, true, e)),
+            Err(_) => {}
+        }
+    }
+    match shm::create(key, size, recipe.mode, false) {
+        Ok(id) => Ok((id, false)),
+        // Not one of ours: those wait for the lock.
+        Err(Errno(libc::EEXIST)) => {
+            Err(cx.not_segring("another program has just made a segment with this key"))
+        }
+        Err(e) => Err(cx.shm_limit(size as u64, false, e)),
+    }
+}
+
+fn initialise(
+    id: i32,
+    huge: bool,
+    set: SemSet,
+    name: &Name,
+    recipe: &Recipe,
+    geometry: Geometry,
+    cx: &Context<'_>,
+) -> Result<Region, Error> {
+    let stat = shm::stat(id).map_err(|e| cx.os("shmctl(IPC_STAT)", e))?;
+    let mapping = Mapping::attach(id, stat.size, false, cx)?;
+    let mut header = Header::new_zeroed();
+    header.magic = MAGIC;
+    header.abi_major = ABI_MAJOR;
+    header.abi_minor = ABI_MINOR;
+    header.features =
+        if huge { FEATURE_HUGE } else { 0 } | if recipe.ephemeral { FEATURE_EPHEMERAL } else { 0 };
+    geometry.describe(&mut header);
+    header.sem_id = set.id;
+    header.key = stat.key;
+    header.creator_uid = stat.cuid;
+    header.creator_pid = process::pid();
+    header.created_at = time::realtime();
+    let (stored, schema) = (name.stored(), recipe.schema.as_bytes());
+    header.name[..stored.len()].copy_from_slice(stored.as_bytes());
+    header.name_len = stored.len() as u16;
+    header.schema[..schema.len()].copy_from_slice(schema);
+    header.schema_len = schema.len() as u16;
+    debug_assert_eq!(recipe.shape.seats, seats_of(recipe.shape.kind));
+    mapping.write_header(&header);
+    // Release: SYNC(ready), pairs with the Acquire load in `readiness`. The last store of all.
+    mapping.ready().store(READY, Ordering::Release);
+    header.ready = READY;
+    Ok(Region { mapping, set, header, geometry, name: name.clone() })
+}

@@ -1,0 +1,118 @@
+//! Removing: the segment's removal is deferred by the kernel, the set's is not, so the set goes
+//! with the last process that uses the ring.
+
+use super::error::{Context, Error};
+use super::map::Mapping;
+use super::set::{LockGuard, SemSet};
+use super::{Name, Region};
+use crate::layout::cursors::REMOVED;
+use crate::layout::header::{FEATURE_EPHEMERAL, MAGIC};
+use crate::sync::Ordering;
+use crate::sys::{Errno, futex, sem, shm};
+
+impl Region {
+    /// Takes the ring's name away. Processes that are in it go on; nobody new comes by name. The
+    /// memory goes when the last one detaches, and the set with it.
+    pub(crate) fn remove(&self) -> Result<(), Error> {
+        let cx = Context::new(&self.name);
+        if !self.is_mine() {
+            return Err(Error::Forked { ring: cx.ring() });
+        }
+        match shm::remove(self.shm_id()) {
+            Ok(()) => {}
+            Err(e) if super::set::is_gone(e) => {}
+            Err(e) => return Err(cx.os("shmctl(IPC_RMID)", e)),
+        }
+        if !self.is_read_only() {
+            let state = &self.cursors().state;
+            // Relaxed: a hint to look at the kernel's own mark, which is the truth.
+            state.flags.fetch_or(REMOVED, Ordering::Relaxed);
+            for word in [&state.consumer_waits, &state.producer_waits] {
+                word.store(0, Ordering::Relaxed);
+                futex::wake(word, i32::MAX);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the ring's name is gone, by [`Region::remove`] or by `ipcrm -m`.
+    pub(crate) fn is_removed(&self) -> bool {
+        !matches!(shm::stat(self.shm_id()), Ok(stat) if !stat.removed)
+    }
+
+    /// Changes mode and owner of both halves.
+    pub(crate) fn set_permissions(&self, mode: Option<u32>, owner: Option<(u32, u32)>) -> Result<(), Error> {
+        let cx = Context::new(&self.name);
+        if !self.is_mine() {
+            return Err(Error::Forked { ring: cx.ring() });
+        }
+        // The set first: who may join but not attach gets a clear refusal, the reverse would not.
+        sem::set_permissions(self.set.id, mode, owner).map_err(|e| cx.os("semctl(IPC_SET)", e))?;
+        shm::set_permissions(self.shm_id(), mode, owner).map_err(|e| cx.os("shmctl(IPC_SET)", e))
+    }
+
+    /// An ephemeral ring is removed by the last one who leaves a seat. Called after leaving.
+    pub(crate) fn remove_if_abandoned(&self) {
+        if self.header.features & FEATURE_EPHEMERAL == 0 {
+            return;
+        }
+        // Under the lock nobody can sit down between the look and the removal.
+        let Some(_lock) = self.set.try_lock() else { return };
+        let count = super::set::ADMIN + self.header.seats as usize;
+        if matches!(self.set.held_seats(count), Ok(0)) {
+            let _ = self.remove();
+        }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // A child that inherited this has no mapping and no business with the set.
+        if !self.is_mine() {
+            return;
+        }
+        let id = self.shm_id();
+        // Detach first (the field's own drop would come after this), then look: if the kernel has
+        // destroyed the segment, it had been removed and nobody else has it.
+        if self.mapping.detach_early() && matches!(shm::stat(id), Err(e) if super::set::is_gone(e)) {
+            if let Some(lock) = self.set.try_lock() {
+                remove_set_under_lock(self.header.key, self.set, &lock);
+            }
+        }
+    }
+}
+
+/// Removes a set that no ring uses and nobody sits on. Creators are kept out by the lock.
+pub(crate) fn remove_set_under_lock(key: i32, set: SemSet, _lock: &LockGuard) {
+    let Ok(stat) = set.stat() else { return };
+    if !is_in_use(key, set, stat.key == 0) && matches!(set.held_seats(stat.count), Ok(0)) {
+        let _ = set.remove();
+    }
+}
+
+/// Whether the segment that has the key now is a ring that lives with this set. When in doubt, yes.
+fn is_in_use(key: i32, set: SemSet, private: bool) -> bool {
+    if private {
+        return false;
+    }
+    let id = match shm::open(key) {
+        Ok(id) => id,
+        Err(e) => return e != Errno(libc::ENOENT),
+    };
+    let name = Name::id(id);
+    let Ok(stat) = shm::stat(id) else { return true };
+    match Mapping::attach(id, stat.size, true, &Context::new(&name)) {
+        Ok(mapping) => {
+            let header = mapping.read_header();
+            header.magic == MAGIC && header.sem_id == set.id
+        }
+        Err(Error::NotSegring { .. }) => false,
+        Err(_) => true,
+    }
+}
+
+/// Removes a ring by name, whatever it is, if it is a segring ring.
+pub(crate) fn remove_by_name(name: &Name, allowed_users: Vec<u32>) -> Result<(), Error> {
+    let expect = super::Expect { allowed_users, ..super::Expect::default() };
+    Region::attach(name, &expect, false)?.remove()
+}

@@ -1,0 +1,240 @@
+//! Joining, leaving, death, and taking over.
+//!
+//! ```text
+//!            join: semaphore 0 → 1 (SEM_UNDO), then record := Joined, epoch + 1
+//!   Never ───────────────────────────▶ Joined ──── leave: record := Left, then semaphore 1 → 0
+//!                                        │  ▲                     │
+//!              the process ends, however │  └──── join ◀──────────┘
+//!              (kernel: semaphore → 0)   ▼
+//!                              Joined, semaphore 0 = proven dead ──── join = take over
+//! ```
+//! Record and semaphore are two words; a reader looks at the record, the semaphore and the record
+//! again, and starts over if the record changed: only the holder changes it.
+//!
+//! **exec** keeps the undo but not the mapping: the semaphore stays up for a seat that nobody can
+//! use. The new image may take its own seat over; others may when `/proc/PID/maps` proves that the
+//! segment is not mapped. Both happen under the set's lock, with a second look under it. Others
+//! then erase the old undo (`SETVAL`), the one place where that call is right: it forgets the undo
+//! of every process, and under the lock, with the semaphore up, only that one exists.
+
+use super::Region;
+use super::error::{Context, Error};
+use super::set::{LockAttempt, SemSet};
+use crate::layout::seat::{Phase, SeatRecord, State};
+use crate::sync::{AtomicU64, Ordering};
+use crate::sys::{Errno, process, time};
+use std::sync::Arc;
+
+/// Who sits on a seat now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occupancy {
+    /// Nobody ever has.
+    Never,
+    /// A live process. `pid` is 0 while it is only just sitting down.
+    Live { pid: u32 },
+    /// Nobody: the last one left by itself.
+    Left { epoch: u32 },
+    /// Nobody: the last one ended without leaving. Proven by the kernel.
+    Dead { epoch: u32 },
+    /// The semaphore set is gone: nothing is known any more.
+    NoSet,
+}
+
+impl Region {
+    /// Looks who sits there: one system call, or none when nobody ever did.
+    pub(crate) fn occupancy(&self, seat: u32) -> Result<Occupancy, Errno> {
+        let record = self.seat_record(seat);
+        loop {
+            // Acquire: SYNC(seat), pairs with the Release stores in `enter` and `leave`.
+            let before = record.state.load(Ordering::Acquire);
+            let held = match self.set.is_held(seat) {
+                Ok(held) => held,
+                Err(e) if super::set::is_gone(e) => return Ok(Occupancy::NoSet),
+                Err(e) => return Err(e),
+            };
+            // Relaxed: the pid is for people; the check of the state below makes it a consistent one.
+            let pid = record.pid.load(Ordering::Relaxed) as u32;
+            // Acquire: as above.
+            if record.state.load(Ordering::Acquire) != before {
+                continue;
+            }
+            let state = State::from_word(before);
+            return Ok(match (held, state.phase) {
+                (true, Phase::Joined) => Occupancy::Live { pid },
+                (true, _) => Occupancy::Live { pid: 0 },
+                (false, Phase::Never) => Occupancy::Never,
+                (false, Phase::Left) => Occupancy::Left { epoch: state.epoch },
+                (false, Phase::Joined) => Occupancy::Dead { epoch: state.epoch },
+            });
+        }
+    }
+}
+
+/// A seat that this process holds. Dropping it is leaving.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    region: Arc<Region>,
+    index: u32,
+    epoch: u32,
+    left: bool,
+}
+
+impl Seat {
+    /// Joins: takes a free seat, or a dead one. `role` is what errors call it.
+    pub(crate) fn join(region: &Arc<Region>, index: u32, role: &'static str) -> Result<Self, Error> {
+        let cx = Context::new(region.name());
+        if !region.is_mine() {
+            return Err(Error::Forked { ring: cx.ring() });
+        }
+        if region.is_read_only() {
+            return Err(Error::ReadOnly { ring: cx.ring() });
+        }
+        let set = region.set();
+        let record = region.seat_record(index);
+        // Twice: the second time after a seat left behind by an exec has been freed.
+        for _ in 0..2 {
+            if set.try_sit(index, &cx)? {
+                if let Some(pid) = fakes_its_death(record, region.shm_id()) {
+                    set.stand_up(index);
+                    return Err(Error::SeatTaken { ring: cx.ring(), role, pid });
+                }
+                return Ok(Self::enter(region, index));
+            }
+            match left_by_exec(region, set, index, &cx)? {
+                AfterExec::Mine => return Ok(Self::enter(region, index)),
+                AfterExec::Freed => {}
+                AfterExec::No { pid } => return Err(Error::SeatTaken { ring: cx.ring(), role, pid }),
+            }
+        }
+        let pid = record.pid.load(Ordering::Relaxed) as u32;
+        Err(Error::SeatTaken { ring: cx.ring(), role, pid })
+    }
+
+    /// Writes the record. The semaphore is mine.
+    fn enter(region: &Arc<Region>, index: u32) -> Self {
+        let record = region.seat_record(index);
+        // Relaxed: the last writer held the semaphore before me; the kernel ordered us.
+        let old = State::from_word(record.state.load(Ordering::Relaxed));
+        let pid = process::pid();
+        // Relaxed: published by the Release store of the state below.
+        record.pid.store(u64::from(pid), Ordering::Relaxed);
+        record.start_time.store(process::start_time(pid).unwrap_or(0), Ordering::Relaxed);
+        record.pid_namespace.store(process::pid_namespace(), Ordering::Relaxed);
+        record.image.store(image(), Ordering::Relaxed);
+        record.joined_at.store(time::realtime(), Ordering::Relaxed);
+        let epoch = old.epoch.wrapping_add(1);
+        // Release: SYNC(seat), pairs with the Acquire loads in `occupancy`.
+        record.state.store(State { epoch, phase: Phase::Joined }.word(), Ordering::Release);
+        Self { region: Arc::clone(region), index, epoch, left: false }
+    }
+
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+}
+
+impl Seat {
+    /// Gives the seat back, once. Also done on drop.
+    pub(crate) fn leave(&mut self) {
+        // A child neither holds the seat nor has the mapping.
+        if !self.region.is_mine() || std::mem::replace(&mut self.left, true) {
+            return;
+        }
+        let record = self.region.seat_record(self.index);
+        let left = State { epoch: self.epoch, phase: Phase::Left };
+        // Release: SYNC(seat), pairs with the Acquire loads in `occupancy`: all that I pushed or
+        // released is there before I am seen to have left.
+        record.state.store(left.word(), Ordering::Release);
+        self.region.set.stand_up(self.index);
+        self.region.remove_if_abandoned();
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// Identifies this program image: a new number after every `exec`, and in every process.
+fn image() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    static IMAGE: AtomicU64 = AtomicU64::new(0);
+    // Relaxed: only a number. A forked child has the parent's, but never the parent's pid.
+    let known = IMAGE.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    // RandomState is seeded by the kernel's random numbers.
+    let fresh = std::collections::hash_map::RandomState::new().build_hasher().finish() | 1;
+    match IMAGE.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => fresh,
+        Err(theirs) => theirs,
+    }
+}
+
+/// The process in a record, if it can be seen from here and is the very one that wrote it.
+fn visible_holder(record: &SeatRecord) -> Option<u32> {
+    // Acquire: SYNC(seat), pairs with the Release store in `enter`.
+    let state = State::from_word(record.state.load(Ordering::Acquire));
+    let pid = record.pid.load(Ordering::Relaxed) as u32;
+    let same_namespace = record.pid_namespace.load(Ordering::Relaxed) == process::pid_namespace();
+    let seen = state.phase == Phase::Joined && same_namespace && pid != 0;
+    let same_process =
+        || process::start_time(pid).is_some_and(|t| t == record.start_time.load(Ordering::Relaxed));
+    (seen && same_process()).then_some(pid)
+}
+
+/// A process that threw its own undo away (`unshare`) looks dead and is not: its pid and start time
+/// fit, and it has the segment mapped. The kernel unmaps before it undoes, so a dying one does not.
+fn fakes_its_death(record: &SeatRecord, shm_id: i32) -> Option<u32> {
+    let pid = visible_holder(record)?;
+    let same_image = record.image.load(Ordering::Relaxed) == image();
+    // Myself: I may have left badly only if I still hold a handle, which `maps` cannot tell.
+    let mapped = pid != process::pid() && process::maps_segment(pid, shm_id) == Some(true);
+    (mapped || (pid == process::pid() && same_image)).then_some(pid)
+}
+
+enum AfterExec {
+    /// My own seat from before an exec: its semaphore is up and mine.
+    Mine,
+    /// Somebody else's: it is free now.
+    Freed,
+    /// The holder is there, or cannot be proven not to be.
+    No { pid: u32 },
+}
+
+/// Looks whether the seat is held only by an undo whose process has executed another program.
+fn left_by_exec(region: &Region, set: SemSet, index: u32, cx: &Context<'_>) -> Result<AfterExec, Error> {
+    let record = region.seat_record(index);
+    let pid = record.pid.load(Ordering::Relaxed) as u32;
+    let unusable = || -> Option<AfterExec> {
+        let pid = visible_holder(record)?;
+        if pid == process::pid() {
+            let other_image = record.image.load(Ordering::Relaxed) != image();
+            return other_image.then_some(AfterExec::Mine);
+        }
+        (process::maps_segment(pid, region.shm_id()) == Some(false)).then_some(AfterExec::Freed)
+    };
+    if unusable().is_none() {
+        return Ok(AfterExec::No { pid });
+    }
+    let LockAttempt::Held(lock) = set.lock(cx)? else {
+        return Err(cx.os("semop(lock)", Errno(libc::EIDRM)));
+    };
+    // Again, under the lock: nobody joins meanwhile, so the semaphore can only fall.
+    let held = set.is_held(index).map_err(|e| cx.os("semctl(GETVAL)", e))?;
+    match unusable() {
+        _ if !held => Ok(AfterExec::Freed),
+        Some(AfterExec::Mine) => {
+            // Two threads of this image might both come here: the record says who was first.
+            record.image.store(image(), Ordering::Relaxed);
+            Ok(AfterExec::Mine)
+        }
+        Some(_) => {
+            set.erase_seat(index, &lock).map_err(|e| cx.os("semctl(SETVAL)", e))?;
+            Ok(AfterExec::Freed)
+        }
+        None => Ok(AfterExec::No { pid }),
+    }
+}

@@ -1,0 +1,168 @@
+//! The semaphore set: seats, and the lock under which rings are made and unmade.
+//!
+//! ```text
+//! semaphore 0      lock: 1 while a process makes, unmakes or repairs the ring (SEM_UNDO)
+//! semaphore 1      1 from before a creator's shmget until its ring is ready (lasting: a killed
+//!                  creator leaves it, and so says that the segment it left is half-made)
+//! semaphore 2 + i  seat i: 1 while held (SEM_UNDO)
+//! ```
+
+use super::error::{Context, Error};
+use crate::sys::sem::{self, Step};
+use crate::sys::{Errno, shm::Key};
+use std::time::{Duration, Instant};
+
+const LOCK: u16 = 0;
+const CREATING: u16 = 1;
+/// Semaphores that are not seats.
+pub(crate) const ADMIN: usize = 2;
+
+/// How long the lock is waited for, in all. Its holders do a handful of system calls under it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A semaphore set by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SemSet {
+    pub(crate) id: sem::SemId,
+}
+
+/// The set's lock. Released on drop, and by the kernel if the process ends.
+#[derive(Debug)]
+pub(crate) struct LockGuard(SemSet);
+
+impl Drop for LockGuard {
+    fn drop(&mut self) {
+        // Fails only if the set is gone, and the lock with it.
+        let _ = sem::operate(self.0.id, [Step::undoable(LOCK, -1)], None);
+    }
+}
+
+/// What came of an attempt to take the lock.
+#[derive(Debug)]
+pub(crate) enum LockAttempt {
+    Held(LockGuard),
+    /// The set was removed meanwhile.
+    Gone,
+}
+
+pub(crate) fn is_gone(e: Errno) -> bool {
+    matches!(e.0, libc::EIDRM | libc::EINVAL)
+}
+
+impl SemSet {
+    pub(crate) fn create(key: Key, seats: u32, mode: u32) -> Result<Self, Errno> {
+        sem::create(key, ADMIN + seats as usize, mode).map(|id| Self { id })
+    }
+
+    pub(crate) fn open(key: Key) -> Result<Self, Errno> {
+        sem::open(key).map(|id| Self { id })
+    }
+
+    pub(crate) fn stat(self) -> Result<sem::Stat, Errno> {
+        sem::stat(self.id)
+    }
+
+    fn seat_index(seat: u32) -> u16 {
+        // SEMMSL is below 32,768, so a set's indexes fit; a larger one is refused by the kernel.
+        u16::try_from(ADMIN + seat as usize).unwrap_or(u16::MAX)
+    }
+
+    /// Waits for the lock, a few seconds at most: an error then, never a decision about memory.
+    pub(crate) fn lock(self, cx: &Context<'_>) -> Result<LockAttempt, Error> {
+        let steps = [Step::wait_zero(LOCK), Step::undoable(LOCK, 1)];
+        match sem::operate(self.id, steps, Some(PATIENCE)) {
+            Ok(()) => Ok(LockAttempt::Held(LockGuard(self))),
+            Err(Errno(libc::EAGAIN)) => Err(self.busy(cx)),
+            Err(e) if is_gone(e) => Ok(LockAttempt::Gone),
+            Err(e) => Err(cx.os("semop(lock)", e)),
+        }
+    }
+
+    /// Takes the lock if it is free.
+    pub(crate) fn try_lock(self) -> Option<LockGuard> {
+        let steps = [Step::is_zero(LOCK), Step::undoable(LOCK, 1)];
+        sem::operate(self.id, steps, None).ok().map(|()| LockGuard(self))
+    }
+
+    fn busy(self, cx: &Context<'_>) -> Error {
+        Error::Busy { ring: cx.ring(), pid: sem::last_pid(self.id, LOCK).unwrap_or(0) }
+    }
+
+    /// Whether some process holds the lock now.
+    pub(crate) fn is_locked(self) -> Result<bool, Errno> {
+        sem::value(self.id, LOCK).map(|v| v != 0)
+    }
+
+    /// Who took the lock last.
+    pub(crate) fn locker(self) -> i32 {
+        sem::last_pid(self.id, LOCK).unwrap_or(0)
+    }
+
+    /// Marks that a creator is at work, or not. Under the lock.
+    pub(crate) fn set_creating(self, creating: bool) -> Result<(), Errno> {
+        match (creating, self.is_creating()?) {
+            (true, false) => sem::operate(self.id, [Step::lasting(CREATING, 1)], None),
+            (false, true) => sem::operate(self.id, [Step::lasting(CREATING, -1)], None),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a creator is at work, or was killed at it.
+    pub(crate) fn is_creating(self) -> Result<bool, Errno> {
+        sem::value(self.id, CREATING).map(|v| v != 0)
+    }
+
+    /// Takes a seat's semaphore: `true` if it was free. One atomic `semop`, undone when this
+    /// process ends. Not while the lock is held: then it waits.
+    pub(crate) fn try_sit(self, seat: u32, cx: &Context<'_>) -> Result<bool, Error> {
+        let index = Self::seat_index(seat);
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let steps = [Step::is_zero(LOCK), Step::is_zero(index), Step::undoable(index, 1)];
+            match sem::operate(self.id, steps, None) {
+                Ok(()) => return Ok(true),
+                Err(Errno(libc::EAGAIN)) => {}
+                Err(e) => return Err(cx.os("semop(seat)", e)),
+            }
+            if !self.is_locked().map_err(|e| cx.os("semctl(GETVAL)", e))? {
+                // It was the seat, or the lock was released just now: the seat decides.
+                if self.is_held(seat).map_err(|e| cx.os("semctl(GETVAL)", e))? {
+                    return Ok(false);
+                }
+            } else if Instant::now() > give_up {
+                return Err(self.busy(cx));
+            } else {
+                let pause = Some(Duration::from_millis(100));
+                match sem::operate(self.id, [Step::wait_zero(LOCK)], pause) {
+                    Ok(()) | Err(Errno(libc::EAGAIN)) => {}
+                    Err(e) => return Err(cx.os("semop(lock)", e)),
+                }
+            }
+        }
+    }
+
+    /// Lets a seat's semaphore go. An error means that the set is gone, and the seat with it.
+    pub(crate) fn stand_up(self, seat: u32) {
+        let _ = sem::operate(self.id, [Step::undoable(Self::seat_index(seat), -1)], None);
+    }
+
+    /// Whether a live process holds the seat: the kernel's word, across PID namespaces.
+    pub(crate) fn is_held(self, seat: u32) -> Result<bool, Errno> {
+        sem::value(self.id, Self::seat_index(seat)).map(|v| v != 0)
+    }
+
+    /// Frees a seat whose holder cannot use it any more. Under the lock, after proof: see `seats`.
+    pub(crate) fn erase_seat(self, seat: u32, _lock: &LockGuard) -> Result<(), Errno> {
+        sem::erase(self.id, Self::seat_index(seat))
+    }
+
+    /// How many seats are held. `count` is the number of semaphores of the set.
+    pub(crate) fn held_seats(self, count: usize) -> Result<usize, Errno> {
+        let all = sem::values(self.id, count)?;
+        Ok(all.iter().skip(ADMIN).filter(|v| **v != 0).count())
+    }
+
+    pub(crate) fn remove(self) -> Result<(), Errno> {
+        sem::remove(self.id)
+    }
+}

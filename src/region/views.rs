@@ -1,0 +1,58 @@
+//! Views of a region's memory for the algorithms. Each keeps the region attached.
+
+use super::Region;
+use crate::layout::cursors::Cursors;
+use crate::layout::header::Kind;
+use crate::layout::slot::Layout;
+use crate::layout::view::{ByteSlots, CursorsView, DenseSlots, StampedSlots};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use zerocopy::FromBytes;
+
+/// The slots of a typed ring, by its layout.
+pub(crate) enum TypedSlots<T> {
+    Stamped(StampedSlots<T>),
+    Dense(DenseSlots<T>),
+}
+
+impl Region {
+    fn slots_base(&self) -> NonNull<u8> {
+        self.mapping.at(self.geometry.slots_offset)
+    }
+
+    pub(crate) fn cursors_view(self: &Arc<Self>) -> CursorsView {
+        let at = NonNull::from(self.cursors()).cast();
+        debug_assert!(at.cast::<Cursors>().is_aligned());
+        // SAFETY: a reference into the mapping, which the region keeps as long as it lives.
+        unsafe { CursorsView::new(at, self.clone()) }
+    }
+
+    /// The slots, if `T` is the payload of this ring (which attaching has checked).
+    pub(crate) fn typed_slots<T: FromBytes + Copy>(self: &Arc<Self>) -> TypedSlots<T> {
+        let shape = self.geometry.shape;
+        assert_eq!(shape.kind, Kind::Spsc, "a typed view of a byte ring");
+        assert_eq!(shape.payload_size, size_of::<T>() as u64, "a view of another payload");
+        assert_eq!(shape.payload_align as usize, align_of::<T>(), "a view of another payload");
+        let base = self.slots_base();
+        match shape.layout {
+            Layout::Dense => {
+                // SAFETY: page-aligned; the geometry, checked against the segment's size, has
+                // `capacity` slots of this size from here on; the region keeps them mapped.
+                TypedSlots::Dense(unsafe { DenseSlots::new(base, shape.capacity, self.clone()) })
+            }
+            Layout::Stamped => {
+                // SAFETY: as above, with the stride of stamped slots.
+                TypedSlots::Stamped(unsafe { StampedSlots::new(base, shape.capacity, self.clone()) })
+            }
+        }
+    }
+
+    /// The circle of bytes of a byte ring.
+    pub(crate) fn byte_slots(self: &Arc<Self>) -> ByteSlots {
+        let shape = self.geometry.shape;
+        assert_eq!(shape.kind, Kind::SpscBytes, "a view of bytes on a typed ring");
+        // SAFETY: page-aligned; the geometry, checked against the segment's size, has `capacity`
+        // bytes from here on; the region keeps them mapped.
+        unsafe { ByteSlots::new(self.slots_base(), shape.capacity, self.clone()) }
+    }
+}

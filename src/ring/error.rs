@@ -1,0 +1,41 @@
+//! Why an operation on a ring did not happen. Small, `Copy`, made for the hot path.
+
+/// Why an operation on a ring did not happen. Nothing was moved in or out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RingError {
+    /// There is no room: the consumer is `capacity` messages behind.
+    #[error("the ring is full")]
+    Full,
+    /// There is no message now.
+    #[error("the ring is empty")]
+    Empty,
+    /// The producer has closed the ring, and every message has been taken.
+    #[error("the ring is closed")]
+    Closed,
+    /// The peer has left (`died: false`) or was killed (`died: true`). Said once for each peer that
+    /// goes; calling again waits for a successor.
+    #[error("the peer {}; call again to wait for a successor", if *.died { "died" } else { "has left" })]
+    PeerGone {
+        /// The kernel released the peer's seat; it did not leave by itself.
+        died: bool,
+    },
+    /// The shared memory holds something that no peer of this version writes. Nothing was touched;
+    /// the ring should be removed and made anew.
+    #[error(
+        "the ring's memory is corrupt: a peer wrote outside the protocol; remove the ring and create it anew"
+    )]
+    Corrupt,
+    /// The time given is over.
+    #[error("timed out")]
+    TimedOut,
+    /// The ring has been removed: no peer can come any more.
+    #[error("the ring has been removed")]
+    Removed,
+    /// This handle was made before a `fork`, by the parent. It stays the parent's: attach anew.
+    #[error("this handle belongs to the parent process; attach again after fork")]
+    Forked,
+    /// The record is longer than a byte ring of this capacity takes (half of it, less 8 bytes).
+    #[error("the record is too long for this ring: see max_record()")]
+    TooLong,
+}

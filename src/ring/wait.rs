@@ -1,0 +1,128 @@
+//! Waiting: spin for a while, then sleep on a futex word. No wakeup is lost (I7).
+//!
+//! ```text
+//! waiter                                   waker (producer or consumer, after it published)
+//!   W1 word := 1                             K1 publish            (Release store)
+//!   W2 heavy barrier (membarrier)            K2 light barrier      (compiler only, or a fence)
+//!   W3 look again; found → word := 0         K3 word = 0 → done    (the usual case: one load)
+//!   W4 futex wait while word = 1             K4 word := 0, futex wake
+//! ```
+//! Either K3 sees W1, or W3 sees K1: that is the store-buffering litmus test, and W2 with K2 is
+//! its barrier. A waker killed between K4's halves delays the waiter by one [`RECHECK`] (I2). A
+//! killed waiter leaves the word at 1: one wake for nobody, then it is 0 again. It is a bit, not a
+//! counter, for that reason.
+
+use super::RingError;
+use crate::sync::{AtomicU32, Ordering, pause};
+
+/// How long a sleeper sleeps at most before it looks again, and looks whether its peer lives.
+pub(crate) const RECHECK: u64 = 50_000_000;
+/// The same, for a waiter whose kernel refuses the heavy barrier.
+const RECHECK_WITHOUT_BARRIER: u64 = 1_000_000;
+/// How long a waiter spins before it sleeps, in nanoseconds.
+const SPIN: u64 = 20_000;
+/// Looks between two readings of the clock while spinning.
+const LOOKS_PER_CLOCK: u32 = 32;
+
+/// What the world outside the memory does for a waiter.
+pub(crate) trait Host {
+    /// A monotonic clock in nanoseconds.
+    fn now(&self) -> u64;
+    /// Sleeps at most `limit` nanoseconds while `word` is `expected`. May return early.
+    fn sleep(&self, word: &AtomicU32, expected: u32, limit: u64);
+    /// The heavy half of the barrier. `false`: it could not be made.
+    fn barrier(&self) -> bool;
+    /// Looks at the peer: is there something that a waiter must be told?
+    fn news(&self) -> Option<RingError>;
+    /// The last [`Host::news`] has been told: not again for the same peer.
+    fn told(&self);
+}
+
+/// Tries until it works, there is bad news, or `deadline` (in [`Host::now`]'s time) has passed.
+///
+/// `attempt` says `Ok(None)` for "not yet" and an error for "never". Messages come before news: a
+/// peer that pushed and died is found out only after the last look at what it pushed.
+pub(crate) fn until<T>(
+    host: &impl Host,
+    word: &AtomicU32,
+    deadline: Option<u64>,
+    mut attempt: impl FnMut() -> Result<Option<T>, RingError>,
+) -> Result<T, RingError> {
+    if let Some(done) = attempt()? {
+        return Ok(done);
+    }
+    if let Some(done) = spin(host, deadline, &mut attempt)? {
+        return Ok(done);
+    }
+    let result = sleep(host, word, deadline, &mut attempt);
+    // W1 undone. Relaxed: a waker that still sees 1 makes one wake for nobody.
+    word.store(0, Ordering::Relaxed);
+    result
+}
+
+fn spin<T>(
+    host: &impl Host,
+    deadline: Option<u64>,
+    attempt: &mut impl FnMut() -> Result<Option<T>, RingError>,
+) -> Result<Option<T>, RingError> {
+    let end = host.now().saturating_add(SPIN);
+    let end = deadline.map_or(end, |d| d.min(end));
+    while host.now() < end {
+        for _ in 0..LOOKS_PER_CLOCK {
+            pause();
+            if let Some(done) = attempt()? {
+                return Ok(Some(done));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn sleep<T>(
+    host: &impl Host,
+    word: &AtomicU32,
+    deadline: Option<u64>,
+    attempt: &mut impl FnMut() -> Result<Option<T>, RingError>,
+) -> Result<T, RingError> {
+    loop {
+        // W1. Relaxed: the barrier below orders it before the look.
+        word.store(1, Ordering::Relaxed);
+        // W2. SYNC(park): pairs with the light barrier of the waker.
+        let recheck = if host.barrier() { RECHECK } else { RECHECK_WITHOUT_BARRIER };
+        // W3.
+        if let Some(done) = attempt()? {
+            return Ok(done);
+        }
+        if let Some(news) = host.news() {
+            // The peer's last message happened before its seat was released: look once more.
+            if let Some(done) = attempt()? {
+                return Ok(done);
+            }
+            host.told();
+            return Err(news);
+        }
+        let now = host.now();
+        let left = deadline.map_or(u64::MAX, |d| d.saturating_sub(now));
+        if left == 0 {
+            return Err(RingError::TimedOut);
+        }
+        // W4.
+        host.sleep(word, 1, left.min(recheck));
+        if let Some(done) = attempt()? {
+            return Ok(done);
+        }
+    }
+}
+
+/// K3: whether somebody waits on this word. The caller has made its light barrier (K2).
+#[inline(always)]
+pub(crate) fn is_waited_on(word: &AtomicU32) -> bool {
+    // Relaxed: ordered by K2; what it wakes is looked at again by the waiter.
+    word.load(Ordering::Relaxed) != 0
+}
+
+/// K4, first half: takes the bit back, so that the next publish need not wake again.
+pub(crate) fn clear(word: &AtomicU32) {
+    // Relaxed: a waiter that goes to sleep compares the word inside the kernel, under its lock.
+    word.store(0, Ordering::Relaxed);
+}

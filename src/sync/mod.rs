@@ -1,0 +1,39 @@
+//! The only door to atomics and to bytes that another process may change.
+//!
+//! Under `cfg(segring_loom)` the atomics are loom's, so that loom runs the real algorithms on heap
+//! memory. Nothing else in the crate names `core::sync::atomic`, apart from `sys`, which has to
+//! hand a futex word to the kernel.
+#![allow(unsafe_code)]
+
+#[cfg(not(segring_loom))]
+pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence, fence};
+#[cfg(segring_loom)]
+pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+#[cfg(not(segring_loom))]
+pub(crate) mod shared;
+
+/// The light half of an asymmetric barrier: stops the compiler. The heavy half, on the sleeping
+/// side, stops the processors (`membarrier`).
+#[cfg(not(segring_loom))]
+#[inline(always)]
+pub(crate) fn light_barrier() {
+    // SYNC(park): pairs with the membarrier of the side that goes to sleep.
+    compiler_fence(Ordering::SeqCst);
+}
+
+/// loom knows no membarrier: both halves are full fences there.
+#[cfg(segring_loom)]
+pub(crate) fn light_barrier() {
+    // SYNC(park): pairs with the fence that stands for membarrier under loom.
+    fence(Ordering::SeqCst);
+}
+
+/// Tells the processor that this is a waiting loop.
+#[inline(always)]
+pub(crate) fn pause() {
+    #[cfg(not(segring_loom))]
+    core::hint::spin_loop();
+    #[cfg(segring_loom)]
+    loom::thread::yield_now();
+}
