@@ -1,6 +1,6 @@
 //! What every test of real processes needs: unique names that are cleaned up whatever happens,
 //! children by re-exec that die with their parent, watchdogs, loud skips.
-#![allow(dead_code)] // each test binary uses a part of it
+#![allow(dead_code, unreachable_pub)] // each test binary uses a part of it
 
 use segring::Name;
 use std::io::{BufRead, BufReader, Read, Write};
