@@ -5,7 +5,7 @@ use crate::layout::cursors::{CLOSED, Cursors, REMOVED};
 use crate::layout::view::CursorsView;
 use crate::region::{Context, Error, ForkToken, Occupancy, Region, Seat};
 use crate::ring::{RingError, wait};
-use crate::sync::{AtomicU32, Ordering, fence, light_barrier};
+use crate::sync::{AtomicU32, Ordering, fence};
 use crate::sys::{futex, membarrier, time};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl Link {
             seat,
         };
         // A peer that waits for somebody to come need not wait for its recheck.
-        link.wake(link.peer_word());
+        wait::wake(&link, link.peer_word());
         Ok(link)
     }
 
@@ -102,22 +102,7 @@ impl Link {
     /// To be called after each publish or release: wakes the peer if it sleeps. One load if not.
     #[inline(always)]
     pub(crate) fn wake_peer(&self) {
-        if self.fences {
-            // SeqCst: SYNC(park), pairs with the barrier of the waiter (K2 in `ring::wait`).
-            fence(Ordering::SeqCst);
-        } else {
-            light_barrier();
-        }
-        let word = self.peer_word();
-        if wait::is_waited_on(word) {
-            self.wake(word);
-        }
-    }
-
-    #[cold]
-    fn wake(&self, word: &AtomicU32) {
-        wait::clear(word);
-        futex::wake(word, 1);
+        wait::notify(self, self.peer_word());
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -130,7 +115,7 @@ impl Link {
         self.cursors().state.flags.fetch_or(CLOSED, Ordering::Release);
         // SeqCst: SYNC(park), pairs with the barrier of the waiter.
         fence(Ordering::SeqCst);
-        self.wake(self.peer_word());
+        wait::wake(self, self.peer_word());
     }
 
     /// A point in time after `timeout`; `None` if that is later than anybody will wait.
@@ -162,6 +147,15 @@ impl wait::Host for Link {
     fn sleep(&self, word: &AtomicU32, expected: u32, limit: u64) {
         // Woken, timed out, interrupted, or the word had changed: the waiter looks again anyway.
         let _ = futex::wait(word, expected, Duration::from_nanos(limit));
+    }
+
+    fn wake(&self, word: &AtomicU32) {
+        futex::wake(word, 1);
+    }
+
+    #[inline(always)]
+    fn must_fence(&self) -> bool {
+        self.fences
     }
 
     fn barrier(&self) -> bool {
@@ -202,7 +196,7 @@ impl Drop for Link {
         // woken too early sees a live peer and sleeps again until its recheck. So leave first.
         if self.token.is_valid() {
             self.seat.leave();
-            self.wake(self.peer_word());
+            wait::wake(self, self.peer_word());
         }
     }
 }

@@ -13,7 +13,7 @@
 //! counter, for that reason.
 
 use super::RingError;
-use crate::sync::{AtomicU32, Ordering, pause};
+use crate::sync::{AtomicU32, Ordering, fence, light_barrier, pause};
 
 /// How long a sleeper sleeps at most before it looks again, and looks whether its peer lives.
 pub(crate) const RECHECK: u64 = 50_000_000;
@@ -30,6 +30,10 @@ pub(crate) trait Host {
     fn now(&self) -> u64;
     /// Sleeps at most `limit` nanoseconds while `word` is `expected`. May return early.
     fn sleep(&self, word: &AtomicU32, expected: u32, limit: u64);
+    /// Wakes who sleeps on `word`.
+    fn wake(&self, word: &AtomicU32);
+    /// Whether this process is out of reach of the others' heavy barrier, and so must fence itself.
+    fn must_fence(&self) -> bool;
     /// The heavy half of the barrier. `false`: it could not be made.
     fn barrier(&self) -> bool;
     /// Looks at the peer: is there something that a waiter must be told?
@@ -114,15 +118,25 @@ fn sleep<T>(
     }
 }
 
-/// K3: whether somebody waits on this word. The caller has made its light barrier (K2).
+/// K2 to K4: to be called after each publish or release. One load if nobody waits.
 #[inline(always)]
-pub(crate) fn is_waited_on(word: &AtomicU32) -> bool {
-    // Relaxed: ordered by K2; what it wakes is looked at again by the waiter.
-    word.load(Ordering::Relaxed) != 0
+pub(crate) fn notify(host: &impl Host, word: &AtomicU32) {
+    if host.must_fence() {
+        // SeqCst: SYNC(park), pairs with the barrier of the waiter (W2).
+        fence(Ordering::SeqCst);
+    } else {
+        light_barrier();
+    }
+    // K3. Relaxed: ordered by K2; the waiter looks again for itself.
+    if word.load(Ordering::Relaxed) != 0 {
+        wake(host, word);
+    }
 }
 
-/// K4, first half: takes the bit back, so that the next publish need not wake again.
-pub(crate) fn clear(word: &AtomicU32) {
+/// K4. The bit is taken back first, so that the next publish need not wake again.
+#[cold]
+pub(crate) fn wake(host: &impl Host, word: &AtomicU32) {
     // Relaxed: a waiter that goes to sleep compares the word inside the kernel, under its lock.
     word.store(0, Ordering::Relaxed);
+    host.wake(word);
 }
