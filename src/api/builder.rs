@@ -202,7 +202,7 @@ impl<R: RingType> Builder<R> {
     fn finish_new(&self, region: Region) -> Result<R, Error> {
         let id = region.shm_id();
         self.finish(region).inspect_err(|_| {
-            let _ = crate::region::remove_by_name(&Name::id(id), self.allowed_users.clone());
+            let _ = crate::region::remove_trusting(Name::id(id), &self.allowed_users);
         })
     }
 

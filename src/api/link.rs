@@ -3,10 +3,9 @@
 use super::stats::{CONSUMER_SEAT, PRODUCER_SEAT};
 use crate::layout::cursors::{CLOSED, Cursors, REMOVED};
 use crate::layout::view::CursorsView;
-use crate::region::{Context, Error, ForkToken, Occupancy, Region, Seat};
+use crate::region::{Context, Error, ForkToken, Occupancy, Parking, Region, Seat};
 use crate::ring::{RingError, wait};
 use crate::sync::{AtomicU32, Ordering, fence};
-use crate::sys::{futex, membarrier, time};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,8 +45,7 @@ pub(crate) struct Link {
     role: Role,
     cursors: CursorsView,
     token: ForkToken,
-    /// This process is out of reach of membarrier, so it fences after each publish.
-    fences: bool,
+    parking: Parking,
     /// The peer whose going has been told: its epoch.
     told: Cell<Option<u32>>,
     /// The peer whose going would be told next.
@@ -63,7 +61,7 @@ impl Link {
             role,
             cursors: region.cursors_view(),
             token,
-            fences: !membarrier::register(),
+            parking: Parking::new(),
             told: Cell::new(None),
             untold: Cell::new(None),
             seat,
@@ -119,9 +117,9 @@ impl Link {
     }
 
     /// A point in time after `timeout`; `None` if that is later than anybody will wait.
-    pub(crate) fn deadline(timeout: Duration) -> Option<u64> {
+    pub(crate) fn deadline(&self, timeout: Duration) -> Option<u64> {
         let nanos = u64::try_from(timeout.as_nanos()).ok()?;
-        time::monotonic().checked_add(nanos)
+        self.parking.now().checked_add(nanos)
     }
 
     fn is_removed(&self) -> bool {
@@ -141,30 +139,24 @@ fn word(cursors: &Cursors, side: Role) -> &AtomicU32 {
 
 impl wait::Host for Link {
     fn now(&self) -> u64 {
-        time::monotonic()
+        self.parking.now()
     }
 
     fn sleep(&self, word: &AtomicU32, expected: u32, limit: u64) {
-        // Woken, timed out, interrupted, or the word had changed: the waiter looks again anyway.
-        let _ = futex::wait(word, expected, Duration::from_nanos(limit));
+        self.parking.sleep(word, expected, limit);
     }
 
     fn wake(&self, word: &AtomicU32) {
-        futex::wake(word, 1);
+        self.parking.wake(word);
     }
 
     #[inline(always)]
     fn must_fence(&self) -> bool {
-        self.fences
+        self.parking.must_fence()
     }
 
     fn barrier(&self) -> bool {
-        // Whoever cannot be reached by membarrier fences for itself (`fences`).
-        membarrier::barrier() || {
-            // SeqCst: the best that is left; the waiter sleeps a short time only.
-            fence(Ordering::SeqCst);
-            false
-        }
+        self.parking.barrier()
     }
 
     fn news(&self) -> Option<RingError> {

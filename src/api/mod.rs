@@ -5,7 +5,7 @@ mod link;
 mod observer;
 mod payload;
 mod rejected;
-pub(crate) mod spsc;
+pub mod spsc;
 mod stats;
 mod trusted;
 

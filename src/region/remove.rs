@@ -111,8 +111,28 @@ fn is_in_use(key: i32, set: SemSet, private: bool) -> bool {
     }
 }
 
-/// Removes a ring by name, whatever it is, if it is a segring ring.
-pub(crate) fn remove_by_name(name: &Name, allowed_users: Vec<u32>) -> Result<(), Error> {
-    let expect = super::Expect { allowed_users, ..super::Expect::default() };
-    Region::attach(name, &expect, false)?.remove()
+/// Removes a ring of any kind by its name, as [`Ring::remove`](crate::spsc::Ring::remove) does.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::NotSegring`] and [`Error::OtherUser`] leave everything untouched;
+/// [`Error::PermissionDenied`] if this user does not own it.
+///
+/// ```
+/// # let name = format!("doc-remove-{}", std::process::id());
+/// let ring = segring::spsc::Ring::<u64>::builder(&*name).create()?;
+/// segring::remove(&*name)?;
+/// assert!(matches!(segring::remove(&*name), Err(segring::Error::NotFound { .. })));
+/// # Ok::<(), segring::Error>(())
+/// ```
+pub fn remove(name: impl Into<Name>) -> Result<(), Error> {
+    remove_trusting(name, &[])
+}
+
+/// The same, also for rings that one of these users made.
+///
+/// # Errors
+/// As [`remove`].
+pub fn remove_trusting(name: impl Into<Name>, users: &[u32]) -> Result<(), Error> {
+    let expect = super::Expect { allowed_users: users.to_vec(), ..super::Expect::default() };
+    Region::attach(&name.into(), &expect, false)?.remove()
 }

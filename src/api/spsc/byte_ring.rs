@@ -152,7 +152,7 @@ impl ByteProducer {
     /// # Errors
     /// As [`push`](ByteProducer::push), and [`TimedOut`](RingError::TimedOut).
     pub fn push_timeout(&mut self, record: &[u8], timeout: Duration) -> Result<(), RingError> {
-        self.push_until(record, Link::deadline(timeout))
+        self.push_until(record, self.link.deadline(timeout))
     }
 
     fn push_until(&mut self, record: &[u8], deadline: Option<u64>) -> Result<(), RingError> {
@@ -170,7 +170,7 @@ impl ByteProducer {
     pub fn wait_for_room(&mut self, len: usize, timeout: Option<Duration>) -> Result<(), RingError> {
         self.check()?;
         let Self { engine, link, .. } = self;
-        let deadline = timeout.and_then(Link::deadline);
+        let deadline = timeout.and_then(|t| link.deadline(t));
         wait::until(&*link, link.my_word(), deadline, || not_yet(engine.room(link.cursors(), len).map(drop)))
     }
 
@@ -182,7 +182,7 @@ impl ByteProducer {
     pub fn wait_until_drained(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
         self.link.check()?;
         let Self { engine, link, .. } = self;
-        let deadline = timeout.and_then(Link::deadline);
+        let deadline = timeout.and_then(|t| link.deadline(t));
         wait::until(&*link, link.my_word(), deadline, || {
             Ok((engine.used(&link.cursors().consumer)? == 0).then_some(()))
         })
@@ -260,7 +260,7 @@ impl ByteConsumer {
     /// # Errors
     /// As [`pop_into`](ByteConsumer::pop_into), and [`TimedOut`](RingError::TimedOut).
     pub fn pop_into_timeout(&mut self, into: &mut Vec<u8>, timeout: Duration) -> Result<(), RingError> {
-        self.pop_until(into, Link::deadline(timeout))
+        self.pop_until(into, self.link.deadline(timeout))
     }
 
     /// Pops one record into a vector of its own; waits while there is none. Blocking.
@@ -279,7 +279,7 @@ impl ByteConsumer {
     /// As [`pop_into_timeout`](ByteConsumer::pop_into_timeout).
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<Vec<u8>, RingError> {
         let mut record = Vec::new();
-        self.pop_until(&mut record, Link::deadline(timeout))?;
+        self.pop_until(&mut record, self.link.deadline(timeout))?;
         Ok(record)
     }
 
@@ -300,7 +300,7 @@ impl ByteConsumer {
     pub fn wait_for_message(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
         self.link.check()?;
         let Self { engine, link } = self;
-        wait::until(&*link, link.my_word(), timeout.and_then(Link::deadline), || {
+        wait::until(&*link, link.my_word(), timeout.and_then(|t| link.deadline(t)), || {
             not_yet(unless_closed(link, || engine.next(link.cursors()).map(drop)))
         })
     }

@@ -123,7 +123,7 @@ impl<T: Payload> Consumer<T> {
     /// As [`pop`](Consumer::pop), and [`TimedOut`](RingError::TimedOut).
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<T, RingError> {
         match self.try_pop() {
-            Err(RingError::Empty) => self.pop_until(Link::deadline(timeout)),
+            Err(RingError::Empty) => self.pop_until(self.link.deadline(timeout)),
             other => other,
         }
     }
@@ -187,7 +187,7 @@ impl<T: Payload> Consumer<T> {
     pub fn wait_for_message(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
         self.link.check()?;
         let Self { engine, link } = self;
-        wait::until(&*link, link.my_word(), timeout.and_then(Link::deadline), || {
+        wait::until(&*link, link.my_word(), timeout.and_then(|t| link.deadline(t)), || {
             not_yet(unless_closed(link, || {
                 match each!(&mut *engine, rx => rx.available(&link.cursors().producer, 1))? {
                     0 => Err(RingError::Empty),

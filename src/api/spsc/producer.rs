@@ -98,7 +98,7 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// As [`push`](Producer::push), and [`TimedOut`](RingError::TimedOut).
     pub fn push_timeout(&mut self, item: T, timeout: Duration) -> Result<(), Rejected<T>> {
-        self.push_until(&item, Link::deadline(timeout)).map_err(|error| Rejected { value: item, error })
+        self.push_until(&item, self.link.deadline(timeout)).map_err(|error| Rejected { value: item, error })
     }
 
     /// Pushes one message by reference; waits while the ring is full. Blocking.
@@ -150,7 +150,7 @@ impl<T: Payload> Producer<T> {
     pub fn wait_for_room(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
         self.check()?;
         let Self { engine, link, .. } = self;
-        wait::until(&*link, link.my_word(), timeout.and_then(Link::deadline), || {
+        wait::until(&*link, link.my_word(), timeout.and_then(|t| link.deadline(t)), || {
             let room = each!(&mut *engine, tx => tx.room(&link.cursors().consumer, 1))?;
             Ok((room > 0).then_some(()))
         })
