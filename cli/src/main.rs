@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 /// Rings between processes, in System V shared memory.
 #[derive(Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, max_term_width = 100, after_help = commands::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -16,23 +16,23 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Ring(commands::Command),
     /// Compare the ring with pipes, queues and sockets, between two real processes.
     Bench(bench::BenchArgs),
     /// One side of a benchmark, started by `bench`.
     #[command(hide = true)]
     BenchWorker(bench::WorkerArgs),
-    #[command(flatten)]
-    Ring(commands::Command),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Ring(command) => commands::run(command),
         Command::Bench(args) => bench::run(args),
         Command::BenchWorker(args) => bench::worker(args),
-        Command::Ring(command) => commands::run(command),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("segring: {error:#}");
+        commands::complain(format_args!("{error:#}"));
         ExitCode::FAILURE
     })
 }

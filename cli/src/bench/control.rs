@@ -1,0 +1,113 @@
+//! What the parent and a worker say to each other: JSON lines over a Unix socket, which is the
+//! worker's standard input; before them one byte with the descriptors of the transport.
+
+use super::plan::Cell;
+use super::transports::End;
+use anyhow::{Context, Result, bail};
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
+use serde::{Deserialize, Serialize};
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+
+/// Everything that a worker is told when it starts.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Assignment {
+    pub(super) cell: Cell,
+    /// Where to run. `None`: anywhere.
+    pub(super) core: Option<usize>,
+    /// Whose death ends the worker.
+    pub(super) parent: i32,
+    /// In round trips: sends first.
+    pub(super) asks: bool,
+    pub(super) sender: Option<EndIds>,
+    pub(super) receiver: Option<EndIds>,
+}
+
+/// An [`End`] without its descriptor, which comes separately.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct EndIds {
+    pub(super) ids: Vec<i32>,
+    pub(super) has_fd: bool,
+}
+
+impl EndIds {
+    pub(super) fn of(end: &End) -> Self {
+        Self { ids: end.ids.clone(), has_fd: end.fd.is_some() }
+    }
+
+    /// Takes the descriptor from those that came, if there is one for this end.
+    pub(super) fn join(self, fds: &mut impl Iterator<Item = OwnedFd>) -> Result<End> {
+        let fd = if self.has_fd { Some(fds.next().context("a descriptor is missing")?) } else { None };
+        Ok(End { ids: self.ids, fd })
+    }
+}
+
+/// From the parent: move these messages. No order but the end of the stream means: done.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Go {
+    pub(super) first: u64,
+    pub(super) messages: u64,
+}
+
+/// From a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Reply {
+    /// Its ends are open.
+    Ready,
+    /// All messages of a [`Go`] are moved, and checked if they were received.
+    Done(Times),
+    /// It could not go on, and why.
+    Failed(String),
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds, which is one clock for all processes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Times {
+    /// Before the first message.
+    pub(super) started: u64,
+    /// After the last one, checks included.
+    pub(super) ended: u64,
+    /// The median round trip, where round trips were made.
+    pub(super) p50: Option<u64>,
+}
+
+/// A worker has two ends at most.
+const MOST_FDS: usize = 2;
+
+/// Parent: hands descriptors to a worker.
+pub(super) fn send_fds(control: &UnixStream, fds: &[RawFd]) -> Result<()> {
+    let rights = [ControlMessage::ScmRights(fds)];
+    let rights = if fds.is_empty() { &rights[..0] } else { &rights[..] };
+    let byte = [IoSlice::new(b"f")];
+    match sendmsg::<UnixAddr>(control.as_raw_fd(), &byte, rights, MsgFlags::empty(), None) {
+        // A worker that has ended is noticed, with its reason, by listening to it.
+        Ok(_) | Err(Errno::EPIPE) => Ok(()),
+        Err(e) => Err(e).context("sendmsg(SCM_RIGHTS)"),
+    }
+}
+
+/// Worker: takes them.
+pub(super) fn receive_fds(control: &UnixStream) -> Result<Vec<OwnedFd>> {
+    let mut byte = [0];
+    let mut into = [IoSliceMut::new(&mut byte)];
+    let mut space = cmsg_space!([RawFd; MOST_FDS]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<UnixAddr>(control.as_raw_fd(), &mut into, Some(&mut space), flags)
+        .context("recvmsg(SCM_RIGHTS)")?;
+    if message.bytes == 0 {
+        bail!("the parent has gone");
+    }
+    let mut fds = Vec::new();
+    for part in message.cmsgs().context("control message")? {
+        if let ControlMessageOwned::ScmRights(raw) = part {
+            for fd in raw {
+                // SAFETY: the kernel has just made this descriptor for us.
+                fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
+            }
+        }
+    }
+    Ok(fds)
+}

@@ -1,0 +1,165 @@
+//! The table for people.
+
+use super::cores::{self, Cores};
+use super::plan::{Mode, Transport};
+use super::results::Row;
+use std::fmt::{self, Write};
+
+/// The whole report, at most 100 columns wide.
+pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> {
+    let mut out = String::new();
+    head(&mut out, rows, cores)?;
+    let (round_trips, throughput): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().partition(|row| row.cell.mode == Mode::RoundTrip);
+    for same_size in throughput.chunk_by(|a, b| a.size == b.size) {
+        writeln!(out, "\nMessages of {} bytes", same_size[0].size)?;
+        writeln!(
+            out,
+            "  {:<12} {:<9} {:<21} {:>6}  {:>7} {:<19} {:>7} {:>8}",
+            "transport", "mode", "calls", "copies", "M msg/s", "(min … max)", "GB/s", "vs pipe"
+        )?;
+        for row in same_size {
+            line(&mut out, row)?;
+        }
+    }
+    if let Some(first) = round_trips.first() {
+        writeln!(out, "\nRound trip: a message of {} bytes there, its answer back", first.size)?;
+        writeln!(
+            out,
+            "  {:<12} {:<18} {:>10}  {:>9} {:<19} {:>8}",
+            "transport", "calls", "median µs", "M trips/s", "(min … max)", "vs pipe"
+        )?;
+        for row in &round_trips {
+            round_trip(&mut out, row)?;
+        }
+    }
+    foot(&mut out, rows)?;
+    Ok(out)
+}
+
+fn head(out: &mut String, rows: &[Row], cores: &Cores) -> fmt::Result {
+    let runs = rows.iter().map(|row| row.runs).max().unwrap_or(0);
+    writeln!(out, "{}", cores::machine())?;
+    writeln!(out, "Two processes on {}.", cores.note)?;
+    if cores.pair.is_none() {
+        writeln!(out, "Without a second core the figures show the scheduler more than the transports.")?;
+    }
+    writeln!(out, "Each message is built, carried and compared byte by byte within the measured time.")?;
+    let rounds = if runs == 1 { "round" } else { "rounds" };
+    writeln!(
+        out,
+        "Medians (min … max) of {runs} {rounds}. On a noisy machine trust the ratios: they compare"
+    )?;
+    writeln!(out, "each run with the pipe's run (one message per call) of the same round.")
+}
+
+fn line(out: &mut String, row: &Row) -> fmt::Result {
+    write!(out, "  {:<12} {:<9} ", row.transport, row.mode)?;
+    let (Some(median), Some(min), Some(max), Some(bytes)) = (row.median, row.min, row.max, row.bytes_per_s)
+    else {
+        return writeln!(out, "{}", row.note.as_deref().unwrap_or("not measured"));
+    };
+    let range = format!("({} … {})", millions(min), millions(max));
+    writeln!(
+        out,
+        "{:<21} {:>6}  {:>7} {:<19} {:>7} {:>8}",
+        row.api,
+        row.copies,
+        millions(median),
+        range,
+        digits(bytes / 1e9),
+        ratio(row.ratio_vs_pipe)
+    )
+}
+
+fn round_trip(out: &mut String, row: &Row) -> fmt::Result {
+    write!(out, "  {:<12} ", row.transport)?;
+    let (Some(median), Some(min), Some(max), Some(p50)) =
+        (row.median, row.min, row.max, row.round_trip_p50_ns)
+    else {
+        return writeln!(out, "{}", row.note.as_deref().unwrap_or("not measured"));
+    };
+    let range = format!("({} … {})", millions(min), millions(max));
+    writeln!(
+        out,
+        "{:<18} {:>10.2}  {:>9} {:<19} {:>8}",
+        row.api,
+        p50 / 1e3,
+        millions(median),
+        range,
+        ratio(row.ratio_vs_pipe)
+    )
+}
+
+const NOTES: &str = "
+copies: of the payload, from the producer's private memory to the consumer's. In place the
+payload is built in the ring and read there, so there are none. single: one message per call.
+bulk: up to 64 messages per call on a ring of 1 MiB; on streams as many as 32 KiB hold, and the
+pipes enlarged to 1 MiB. textbook: an array in shared memory under three System V semaphores.
+";
+
+fn foot(out: &mut String, rows: &[Row]) -> fmt::Result {
+    out.push_str(NOTES);
+    let mut text = String::new();
+    reading(&mut text, rows)?;
+    if text.is_empty() { Ok(()) } else { write!(out, "\n{text}") }
+}
+
+/// Two lines that say what the table says.
+fn reading(out: &mut String, rows: &[Row]) -> fmt::Result {
+    let small = rows.iter().map(|row| row.size).filter(|&size| size <= 64).max();
+    let large = rows.iter().map(|row| row.size).max();
+    let ring = |mode, size| ratio_of(rows, Transport::Ring, mode, size);
+    let pipe_bulk = |size| ratio_of(rows, Transport::Pipe, Mode::Bulk, size);
+    if let (Some(size), Some(single)) = (small, ring(Mode::Single, small)) {
+        write!(out, "{size} bytes, ring against pipe: x{} with one message per call", digits(single))?;
+        if let (Some(bulk), Some(pipe)) = (ring(Mode::Bulk, small), pipe_bulk(small)) {
+            write!(out, ", x{} when both go in bulk", digits(bulk / pipe))?;
+        }
+        writeln!(out, ".")?;
+    }
+    if let (Some(size), Some(copying)) = (large, ring(Mode::Single, large)) {
+        write!(out, "{size} bytes, ring against pipe: x{} when both copy", digits(copying))?;
+        if let (Some(in_place), Some(pipe)) = (ring(Mode::InPlace, large), pipe_bulk(large)) {
+            write!(out, ", x{} in place against the pipe at its best", digits(in_place / pipe))?;
+        }
+        writeln!(out, ".")?;
+    }
+    Ok(())
+}
+
+fn ratio_of(rows: &[Row], transport: Transport, mode: Mode, size: Option<usize>) -> Option<f64> {
+    let wanted = |row: &&Row| (row.cell.transport, row.cell.mode, Some(row.size)) == (transport, mode, size);
+    rows.iter().find(wanted)?.ratio_vs_pipe
+}
+
+fn millions(per_second: f64) -> String {
+    digits(per_second / 1e6)
+}
+
+/// Three digits that count, and never fewer than the whole number.
+fn digits(value: f64) -> String {
+    let decimals = match value {
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        v if v >= 0.9995 => 2,
+        v if v >= 0.09995 => 3,
+        _ => 4,
+    };
+    format!("{value:.decimals$}")
+}
+
+fn ratio(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("x{}", digits(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        let all = [1234.5, 99.96, 12.34, 9.996, 1.234, 0.1234, 0.01234].map(digits);
+        assert_eq!(all, ["1234", "100", "12.3", "10.0", "1.23", "0.123", "0.0123"]);
+    }
+}

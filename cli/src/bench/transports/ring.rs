@@ -1,0 +1,238 @@
+//! The typed ring: one message per call, many per call, in place.
+
+use super::{Channel, End, Keeper, Mode, Object, Receiver, Sender, ids};
+use crate::bench::payload::{batch_len, check, check_all, fill, fill_all};
+use anyhow::{Context, Result};
+use segring::{Layout, Name, RingError, Trusted, spsc};
+use std::rc::Rc;
+
+type Ring<const N: usize> = spsc::Ring<[u64; N]>;
+
+/// The memory of a ring at its best: as much as the enlarged pipe has.
+const AT_BEST: usize = 1 << 20;
+
+/// One message per call: the builder's defaults, but no more memory than [`AT_BEST`]. In bulk and
+/// in place: that memory, and the layout that is made for it.
+fn shape(mode: Mode, size: usize) -> (usize, Layout) {
+    let most = AT_BEST / size;
+    match mode {
+        Mode::Single | Mode::RoundTrip => (most.min(1024), Layout::for_payload(size)),
+        Mode::Bulk | Mode::InPlace => (most, Layout::Dense),
+    }
+}
+
+/// Removes the ring when the run is over. The workers are gone by then, so the semaphore set goes
+/// with this last attachment.
+struct Removed<const N: usize>(Ring<N>);
+
+impl<const N: usize> Drop for Removed<N> {
+    fn drop(&mut self) {
+        if let Err(e) = self.0.remove() {
+            eprintln!("segring: bench: {e}");
+        }
+    }
+}
+
+pub(super) fn make<const N: usize>(mode: Mode, keeper: &Rc<Keeper>) -> Result<Channel> {
+    let (capacity, layout) = shape(mode, N * 8);
+    let ring = Ring::<N>::builder(Name::private()).capacity(capacity).layout(layout);
+    let ring = ring.prefault(true).create()?;
+    let ring = Removed(ring);
+    let stats = ring.0.stats()?;
+    let kept = keeper.watch(&[Object::Segment(stats.shm_id), Object::Set(stats.sem_id)])?;
+    // Dropped in this order: the library removes, then the keeper is told.
+    Ok(Channel::by_ids(vec![ring.0.id()], vec![Box::new(ring), Box::new(kept)]))
+}
+
+fn attach<const N: usize>(end: &End) -> Result<Ring<N>> {
+    let [id] = ids(end)?;
+    Ok(Ring::<N>::builder(Name::id(id)).prefault(true).attach()?)
+}
+
+fn message<const N: usize>() -> Result<Box<[u64; N]>> {
+    let words = vec![0_u64; N].into_boxed_slice();
+    words.try_into().ok().context("a message's buffer has another length")
+}
+
+pub(super) struct SingleSender<const N: usize> {
+    tx: spsc::Producer<[u64; N]>,
+    message: Box<[u64; N]>,
+}
+
+impl<const N: usize> SingleSender<N> {
+    pub(super) fn open(end: &End) -> Result<Self> {
+        Ok(Self { tx: attach(end)?.producer()?, message: message()? })
+    }
+}
+
+impl<const N: usize> Sender for SingleSender<N> {
+    fn send(&mut self, first: u64, n: u64) -> Result<()> {
+        for seq in first..first + n {
+            fill(&mut self.message, seq);
+            self.tx.push_ref(&self.message).context("push_ref")?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct SingleReceiver<const N: usize> {
+    rx: spsc::Consumer<[u64; N]>,
+    message: Box<[u64; N]>,
+}
+
+impl<const N: usize> SingleReceiver<N> {
+    pub(super) fn open(end: &End) -> Result<Self> {
+        Ok(Self { rx: attach(end)?.consumer()?, message: message()? })
+    }
+}
+
+impl<const N: usize> Receiver for SingleReceiver<N> {
+    fn receive(&mut self, first: u64, n: u64) -> Result<()> {
+        for seq in first..first + n {
+            self.rx.pop_into(&mut self.message).context("pop_into")?;
+            check(&self.message, seq)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct BulkSender<const N: usize> {
+    tx: spsc::Producer<[u64; N]>,
+    batch: Vec<[u64; N]>,
+}
+
+impl<const N: usize> BulkSender<N> {
+    pub(super) fn open(end: &End) -> Result<Self> {
+        Ok(Self { tx: attach(end)?.producer()?, batch: vec![[0; N]; batch_len(N * 8)] })
+    }
+}
+
+impl<const N: usize> Sender for BulkSender<N> {
+    fn send(&mut self, first: u64, n: u64) -> Result<()> {
+        let end = first + n;
+        let mut next = first;
+        while next < end {
+            let len = self.batch.len().min((end - next) as usize);
+            let mut left = &mut self.batch[..len];
+            fill_all(left, next);
+            next += len as u64;
+            while !left.is_empty() {
+                let pushed = self.tx.push_slice(left).context("push_slice")?;
+                if pushed == 0 {
+                    self.tx.wait_for_room(None).context("wait_for_room")?;
+                }
+                left = &mut left[pushed..];
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct BulkReceiver<const N: usize> {
+    rx: spsc::Consumer<[u64; N]>,
+    batch: Vec<[u64; N]>,
+}
+
+impl<const N: usize> BulkReceiver<N> {
+    pub(super) fn open(end: &End) -> Result<Self> {
+        Ok(Self { rx: attach(end)?.consumer()?, batch: vec![[0; N]; batch_len(N * 8)] })
+    }
+}
+
+impl<const N: usize> Receiver for BulkReceiver<N> {
+    fn receive(&mut self, first: u64, n: u64) -> Result<()> {
+        let end = first + n;
+        let mut next = first;
+        while next < end {
+            let popped = self.rx.pop_slice(&mut self.batch).context("pop_slice")?;
+            if popped == 0 {
+                self.rx.wait_for_message(None).context("wait_for_message")?;
+            }
+            check_all(&self.batch[..popped], next)?;
+            next += popped as u64;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct InPlaceSender<const N: usize> {
+    tx: Trusted<spsc::Producer<[u64; N]>>,
+}
+
+impl<const N: usize> InPlaceSender<N> {
+    pub(super) fn open(end: &End) -> Result<Self> {
+        let tx = attach(end)?.producer()?;
+        // SAFETY: the ring is private to one run of the benchmark, whose processes write into it
+        // through segring only.
+        Ok(Self { tx: unsafe { tx.trust_peers() } })
+    }
+}
+
+impl<const N: usize> Sender for InPlaceSender<N> {
+    fn send(&mut self, first: u64, n: u64) -> Result<()> {
+        let end = first + n;
+        let mut next = first;
+        while next < end {
+            let wanted = batch_len(N * 8).min((end - next) as usize);
+            let mut grant = match self.tx.reserve(wanted) {
+                Ok(grant) => grant,
+                Err(RingError::Full) => {
+                    self.tx.wait_for_room(None).context("wait_for_room")?;
+                    continue;
+                }
+                Err(e) => return Err(e).context("reserve"),
+            };
+            let len = grant.len();
+            if let Some((head, tail)) = grant.as_mut_slices() {
+                fill_all(head, next);
+                fill_all(tail, next + head.len() as u64);
+            } else {
+                for (slot, seq) in grant.iter_mut().zip(next..) {
+                    fill(slot, seq);
+                }
+            }
+            next += grant.commit(len) as u64;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct InPlaceReceiver<const N: usize> {
+    rx: Trusted<spsc::Consumer<[u64; N]>>,
+}
+
+impl<const N: usize> InPlaceReceiver<N> {
+    pub(super) fn open(end: &End) -> Result<Self> {
+        let rx = attach(end)?.consumer()?;
+        // SAFETY: as the sender's.
+        Ok(Self { rx: unsafe { rx.trust_peers() } })
+    }
+}
+
+impl<const N: usize> Receiver for InPlaceReceiver<N> {
+    fn receive(&mut self, first: u64, n: u64) -> Result<()> {
+        let end = first + n;
+        let mut next = first;
+        while next < end {
+            let grant = match self.rx.read(batch_len(N * 8)) {
+                Ok(grant) => grant,
+                Err(RingError::Empty) => {
+                    self.rx.wait_for_message(None).context("wait_for_message")?;
+                    continue;
+                }
+                Err(e) => return Err(e).context("read"),
+            };
+            let len = grant.len();
+            if let Some((head, tail)) = grant.as_slices() {
+                check_all(head, next)?;
+                check_all(tail, next + head.len() as u64)?;
+            } else {
+                for (slot, seq) in grant.iter().zip(next..) {
+                    check(slot, seq)?;
+                }
+            }
+            next += grant.release(len) as u64;
+        }
+        Ok(())
+    }
+}

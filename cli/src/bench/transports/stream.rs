@@ -1,0 +1,119 @@
+//! Bytes through a descriptor by `write` and `read`: pipe, FIFO, Unix stream socket, TCP.
+
+use super::{End, Receiver, Sender, descriptor};
+use crate::bench::payload::{BATCH_BYTES, check, check_all, fill, fill_all};
+use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use zerocopy::IntoBytes;
+
+/// Whole messages in a buffer of 32 KiB; one, if a message is larger.
+fn batch<const N: usize>() -> Vec<[u64; N]> {
+    vec![[0; N]; (BATCH_BYTES / (N * 8)).max(1)]
+}
+
+pub(super) struct SingleSender<const N: usize> {
+    out: File,
+    message: Vec<[u64; N]>,
+}
+
+impl<const N: usize> SingleSender<N> {
+    pub(super) fn open(end: End) -> Result<Self> {
+        Ok(Self { out: File::from(descriptor(end)?), message: vec![[0; N]] })
+    }
+}
+
+impl<const N: usize> Sender for SingleSender<N> {
+    fn send(&mut self, first: u64, n: u64) -> Result<()> {
+        for seq in first..first + n {
+            fill(&mut self.message[0], seq);
+            self.out.write_all(self.message.as_bytes()).context("write")?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct SingleReceiver<const N: usize> {
+    from: File,
+    message: Vec<[u64; N]>,
+}
+
+impl<const N: usize> SingleReceiver<N> {
+    pub(super) fn open(end: End) -> Result<Self> {
+        Ok(Self { from: File::from(descriptor(end)?), message: vec![[0; N]] })
+    }
+}
+
+impl<const N: usize> Receiver for SingleReceiver<N> {
+    fn receive(&mut self, first: u64, n: u64) -> Result<()> {
+        for seq in first..first + n {
+            self.from.read_exact(self.message.as_mut_bytes()).context("read")?;
+            check(&self.message[0], seq)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct BulkSender<const N: usize> {
+    out: File,
+    batch: Vec<[u64; N]>,
+}
+
+impl<const N: usize> BulkSender<N> {
+    pub(super) fn open(end: End) -> Result<Self> {
+        Ok(Self { out: File::from(descriptor(end)?), batch: batch() })
+    }
+}
+
+impl<const N: usize> Sender for BulkSender<N> {
+    fn send(&mut self, first: u64, n: u64) -> Result<()> {
+        let end = first + n;
+        let mut next = first;
+        while next < end {
+            let len = self.batch.len().min((end - next) as usize);
+            let part = &mut self.batch[..len];
+            fill_all(part, next);
+            self.out.write_all(part.as_bytes()).context("write")?;
+            next += len as u64;
+        }
+        Ok(())
+    }
+}
+
+pub(super) struct BulkReceiver<const N: usize> {
+    from: File,
+    batch: Vec<[u64; N]>,
+    /// Bytes of the batch that have come and are not checked: less than one message.
+    kept: usize,
+}
+
+impl<const N: usize> BulkReceiver<N> {
+    pub(super) fn open(end: End) -> Result<Self> {
+        Ok(Self { from: File::from(descriptor(end)?), batch: batch(), kept: 0 })
+    }
+}
+
+impl<const N: usize> Receiver for BulkReceiver<N> {
+    fn receive(&mut self, first: u64, n: u64) -> Result<()> {
+        let size = N * 8;
+        let end = first + n;
+        let mut next = first;
+        while next < end {
+            let came = match self.from.read(&mut self.batch.as_mut_bytes()[self.kept..]) {
+                Ok(0) => bail!("the stream ended before message {next}"),
+                Ok(came) => came,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e).context("read"),
+            };
+            let have = self.kept + came;
+            let whole = have / size;
+            check_all(&self.batch[..whole], next)?;
+            next += whole as u64;
+            self.kept = have - whole * size;
+            if self.kept > 0 && whole > 0 {
+                self.batch.as_mut_bytes().copy_within(whole * size..have, 0);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! `segring create`, `ls` and `rm`, and what all commands say to wrong arguments.
+
+use super::name::TestName;
+use super::side::{Side, run, until_ring};
+use segring::spsc::{ByteRing, Ring};
+
+#[test]
+fn create_ls_rm() {
+    let name = TestName::new("admin");
+    run(&["create", name.as_str(), "--capacity", "100K", "--mode", "640", "--prefault"]).expect(0, "");
+    run(&["create", name.as_str()]).expect(1, "exists already");
+    let listed = run(&["ls", name.as_str()]);
+    listed.expect(0, "");
+    let text = String::from_utf8(listed.out).expect("text");
+    let key = format!("{:#010x}", name.key());
+    for word in ["NAME", "STATE", name.as_str(), &key, "spsc-bytes", "131072", "640", "open"] {
+        assert!(text.split_whitespace().any(|w| w == word), "{word} is not in\n{text}");
+    }
+    run(&["rm", name.as_str()]).expect(0, "");
+    name.is_gone();
+    run(&["rm", name.as_str()]).expect(1, "no such ring");
+    run(&["ls", name.as_str()]).expect(1, "no such ring");
+}
+
+#[test]
+fn ls_tells_a_program_who_is_there() {
+    let name = TestName::new("json");
+    let mut tx = Side::send(name.as_str());
+    tx.feed(b"data");
+    until_ring(name.as_str(), "it is in the ring", |s| s.pushed == 1);
+    let listed = run(&["ls", "--json"]);
+    listed.expect(0, "");
+    let rings: serde_json::Value = serde_json::from_slice(&listed.out).expect("JSON");
+    let ring = rings.as_array().expect("array").iter().find(|r| r["name"] == name.as_str()).expect("listed");
+    assert_eq!(ring["key"], format!("{:#010x}", name.key()));
+    assert_eq!(ring["producer"], serde_json::json!({ "state": "live", "pid": tx.pid() }));
+    assert_eq!(ring["consumer"], serde_json::json!({ "state": "never" }));
+    assert_eq!((&ring["len"], &ring["capacity"]), (&1.into(), &(4 << 20).into()));
+    assert_eq!(
+        (&ring["ephemeral"], &ring["removed"], &ring["closed"]),
+        (&true.into(), &false.into(), &false.into())
+    );
+    assert_eq!((&ring["mode"], &ring["attached"]), (&"600".into(), &1.into()));
+    // The same ring by its id and by its key.
+    for other in [format!("id:{}", ring["shmid"]), format!("key:{:#x}", name.key())] {
+        run(&["ls", &other]).expect(0, "");
+    }
+    tx.signal(libc::SIGKILL);
+    tx.end();
+    let listed = String::from_utf8(run(&["ls", name.as_str()]).out).expect("text");
+    assert!(listed.contains(" died "), "{listed}");
+}
+
+#[test]
+fn rm_takes_several_and_goes_on_after_one_that_is_not_there() {
+    let (bytes, missing, typed) = (TestName::new("b"), TestName::new("none"), TestName::new("t"));
+    ByteRing::builder(bytes.as_str()).create().expect("create");
+    Ring::<u64>::builder(typed.as_str()).create().expect("create");
+    assert_eq!(typed.objects(), (true, true));
+    let ended = run(&["rm", bytes.as_str(), missing.as_str(), typed.as_str()]);
+    ended.expect(1, missing.as_str());
+    assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
+    bytes.is_gone();
+    typed.is_gone();
+}
+
+#[test]
+fn streams_are_for_byte_rings_that_are_open() {
+    let name = TestName::new("typed");
+    let ring = Ring::<u64>::builder(name.as_str()).create().expect("create");
+    run(&["send", name.as_str()]).expect(1, "is of kind spsc, not spsc-bytes");
+    run(&["recv", name.as_str()]).expect(1, "is of kind spsc, not spsc-bytes");
+    ring.remove().expect("remove");
+    drop(ring);
+    let ring = ByteRing::builder(name.as_str()).create().expect("create");
+    let mut producer = ring.producer().expect("join");
+    producer.push(b"said by a program").expect("push");
+    producer.close();
+    drop(producer);
+    run(&["send", name.as_str()]).expect(1, "closed for good");
+    let received = run(&["recv", name.as_str()]);
+    received.expect(0, "");
+    assert_eq!(received.out, b"said by a program");
+}
+
+#[test]
+fn wrong_arguments_are_explained() {
+    let name = TestName::new("wrong");
+    let long = "x".repeat(256);
+    for bad in ["", "key:zz", "key:0", "id:many", &long] {
+        for command in ["create", "send", "recv", "ls", "rm"] {
+            run(&[command, bad]).expect(2, "cannot be a ring's name");
+        }
+    }
+    run(&["create", name.as_str(), "--kind", "mpmc"]).expect(1, "this version makes spsc rings only");
+    run(&["create", name.as_str(), "--capacity", "much"]).expect(2, "is no size");
+    run(&["create", name.as_str(), "--mode", "888"]).expect(2, "is no mode");
+    run(&["create", name.as_str(), "--mode", "400"]).expect(1, "is not usable");
+    run(&["create", "id:1"]).expect(1, "names an existing segment");
+    run(&["send", "id:2147483647"]).expect(1, "no such ring");
+    run(&["recv", "path:/does/not/exist"]).expect(1, "must be an existing file");
+    run(&["rm"]).expect(2, "NAME");
+    name.is_gone();
+}
+
+#[test]
+fn help_teaches() {
+    for command in ["create", "send", "recv", "ls", "rm"] {
+        let help = run(&[command, "--help"]);
+        help.expect(0, "");
+        let text = String::from_utf8(help.out).expect("text");
+        assert!(text.contains("Examples:") && text.contains("Exit codes:"), "{command}: {text}");
+    }
+}
