@@ -8,7 +8,7 @@ use super::{Name, Region};
 use crate::layout::geometry::Geometry;
 use crate::layout::header::{FEATURES_KNOWN, Header, Kind, MAGIC, READY};
 use crate::layout::{ABI_MAJOR, ABI_MINOR};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, fence};
 use crate::sys::{process, shm};
 use std::time::{Duration, Instant};
 
@@ -41,12 +41,20 @@ pub(crate) fn readiness(mapping: &Mapping) -> (Readiness, Header) {
     let header = mapping.read_header();
     let state = if header.magic == MAGIC {
         if ready == READY { Readiness::Ready } else { Readiness::HalfMade }
-    } else if zerocopy::IntoBytes::as_bytes(&header).iter().all(|b| *b == 0) {
+    } else if zerocopy::IntoBytes::as_bytes(&header).iter().all(|b| *b == 0) || magic_has_come(mapping) {
         Readiness::HalfMade
     } else {
         Readiness::Foreign("its magic number is not segring's".into())
     };
     (state, header)
+}
+
+/// A copy may have met a creator's: the magic number before it came, something else after. A second
+/// look finds the magic number then.
+fn magic_has_come(mapping: &Mapping) -> bool {
+    // Acquire: SYNC(magic), pairs with the Release fence in `write_header`.
+    fence(Ordering::Acquire);
+    mapping.read_header().magic == MAGIC
 }
 
 impl Region {

@@ -8,9 +8,11 @@
 //!
 //! A creator killed between 1 and 3 leaves the mark and a segment that is not ready, and the
 //! kernel gives its lock back. The next creator finds both and removes that segment; without the
-//! mark it would be somebody else's, and is never touched. A segment that is ready is never
-//! changed, truncated or initialised again.
+//! mark, or made by another process than the mark, it would be somebody else's, and is never
+//! touched. A segment that is ready is never changed, truncated or initialised again. A semaphore
+//! set of another size than a ring's is somebody else's too.
 
+use super::SET_GENERATION;
 use super::attach::{Readiness, readiness, seats_of};
 use super::error::{Context, Error};
 use super::map::Mapping;
@@ -82,7 +84,7 @@ impl Region {
                 Err(e) => {
                     // Take the meeting place away again if nothing came of it.
                     if fresh {
-                        super::remove::remove_set_under_lock(key, set, &lock);
+                        super::remove::remove_unused_set(key, set, set_count(recipe), &lock);
                     }
                     return Err(e);
                 }
@@ -117,6 +119,11 @@ fn check_recipe(recipe: &Recipe, cx: &Context<'_>) -> Result<Geometry, Error> {
     })
 }
 
+/// How many semaphores the ring's set has.
+fn set_count(recipe: &Recipe) -> usize {
+    ADMIN + recipe.shape.seats as usize
+}
+
 /// The segment under the key, if it is a finished ring.
 fn ready_segment(key: i32, cx: &Context<'_>) -> Result<Option<i32>, Error> {
     let id = match shm::open(key) {
@@ -135,7 +142,11 @@ fn ready_segment(key: i32, cx: &Context<'_>) -> Result<Option<i32>, Error> {
         Err(e) => return Err(e),
     };
     match readiness(&mapping) {
-        (Readiness::Ready, _) => Ok(Some(id)),
+        (Readiness::Ready, _) => {
+            drop(mapping);
+            // It may have been removed, and its last user have left, while I looked.
+            Ok(matches!(shm::stat(id), Ok(stat) if !stat.removed).then_some(id))
+        }
         (Readiness::HalfMade, _) => Ok(None),
         (Readiness::Foreign(what), _) => Err(cx.not_segring(what)),
     }
@@ -143,17 +154,19 @@ fn ready_segment(key: i32, cx: &Context<'_>) -> Result<Option<i32>, Error> {
 
 /// The key's set, made if need be: where creators meet. Also whether this call made it.
 fn meeting_place(key: i32, recipe: &Recipe, cx: &Context<'_>) -> Result<(SemSet, bool), Error> {
+    let wanted = set_count(recipe);
     for _ in 0..ROUNDS {
         match SemSet::create(key, recipe.shape.seats, recipe.mode) {
             Ok(set) => return Ok((set, true)),
             Err(Errno(libc::EEXIST)) => {}
-            Err(e) => return Err(cx.sem_limit(ADMIN as u64 + u64::from(recipe.shape.seats), e)),
+            Err(e) => return Err(cx.sem_limit(wanted as u64, e)),
         }
         match SemSet::open(key) {
             Ok(set) => match set.stat() {
-                Ok(stat) if stat.count < ADMIN => {
+                // Not looked at any closer: to take its lock would be to change it.
+                Ok(stat) if stat.count != wanted => {
                     return Err(cx.not_segring(format!(
-                        "semaphore set {} has {} semaphores only",
+                        "semaphore set {} with this key has {} semaphores, a ring's has {wanted}",
                         set.id, stat.count
                     )));
                 }
@@ -179,7 +192,7 @@ fn meeting_place(key: i32, recipe: &Recipe, cx: &Context<'_>) -> Result<(SemSet,
     Err(Error::Busy { ring: cx.ring(), pid: 0 })
 }
 
-/// The caller holds the set's lock. `Ok(None)`: the meeting place had to be removed; meet again.
+/// The caller holds the set's lock. `Ok(None)`: the meeting place was removed; meet again.
 fn make_under_lock(
     key: i32,
     set: SemSet,
@@ -195,13 +208,13 @@ fn make_under_lock(
     if let Found::Ready(id) = clear_half_made(key, set, cx)? {
         return Err(Error::Exists { ring: cx.ring(), shm_id: id });
     }
-    let Some(home) = home_set(set, recipe, cx)? else {
-        return Ok(None);
-    };
-    set.set_creating(true).map_err(|e| cx.os("semop(creating)", e))?;
-    let made = make_segment(key, home, name, recipe, geometry, cx);
+    let home = home_set(set, recipe, cx)?;
+    let generation = set.begin_creating(home == set).map_err(|e| cx.os("semop(creating)", e))?;
+    // A set of its own serves one ring only.
+    let generation = if home == set { generation } else { 0 };
+    let made = make_segment(key, (home, generation), name, recipe, geometry, cx);
     // A failure to unmark is harmless: the mark only matters beside a segment that is not ready.
-    let _ = set.set_creating(false);
+    let _ = set.end_creating();
     if made.is_err() && home != set {
         let _ = home.remove();
     }
@@ -221,7 +234,10 @@ fn clear_half_made(key: i32, set: SemSet, cx: &Context<'_>) -> Result<Found, Err
     // Not ready, and its creator does not hold the lock: I do. Was it one of ours?
     let stat = shm::stat(id).map_err(|e| cx.os("shmctl(IPC_STAT)", e))?;
     let was_creating = set.is_creating().map_err(|e| cx.os("semctl(GETVAL)", e))?;
-    if !was_creating || stat.cuid != process::effective_uid() {
+    // The same process made the segment and put the mark up: a creator killed between the two
+    // leaves a mark that says nothing of a segment that some other program makes later.
+    let creator = set.creator().map_err(|e| cx.os("semctl(GETPID)", e))?;
+    if !was_creating || stat.creator_pid != creator || stat.cuid != process::effective_uid() {
         return Err(
             cx.not_segring(format!("segment {id} holds nothing, and no segring process was making it"))
         );
@@ -232,26 +248,22 @@ fn clear_half_made(key: i32, set: SemSet, cx: &Context<'_>) -> Result<Found, Err
 
 /// The set that the new ring will live with. Usually the meeting place itself.
 ///
-/// A ring of this name that was removed but is still in use keeps its set until the last of its
-/// processes leaves; then the new ring gets a private one. `None`: an unused set of the wrong size
-/// was removed.
-fn home_set(set: SemSet, recipe: &Recipe, cx: &Context<'_>) -> Result<Option<SemSet>, Error> {
-    let wanted = ADMIN + recipe.shape.seats as usize;
-    let stat = set.stat().map_err(|e| cx.os("semctl(IPC_STAT)", e))?;
-    let held = set.held_seats(stat.count).map_err(|e| cx.os("semctl(GETALL)", e))?;
-    if held > 0 {
+/// A ring of this name that was removed keeps its set as long as somebody sits in it; then the new
+/// ring gets a private one. Who has the old ring attached without a seat cannot join it any more
+/// after its set was given away: the generation tells.
+fn home_set(set: SemSet, recipe: &Recipe, cx: &Context<'_>) -> Result<SemSet, Error> {
+    let wanted = set_count(recipe);
+    let held = set.held_seats(wanted).map_err(|e| cx.os("semctl(GETVAL)", e))?;
+    // Both halves of a ring have one creator: a set that a trusted user left is not mine to use.
+    let mine = set.stat().map_err(|e| cx.os("semctl(IPC_STAT)", e))?.cuid == process::effective_uid();
+    if !mine || held > 0 {
         return SemSet::create(0, recipe.shape.seats, recipe.mode)
-            .map(Some)
             .map_err(|e| cx.sem_limit(wanted as u64, e));
-    }
-    if stat.count != wanted {
-        set.remove().map_err(|e| cx.os("semctl(IPC_RMID)", e))?;
-        return Ok(None);
     }
     // Left by a ring that is gone: its mode may have been another.
     crate::sys::sem::set_permissions(set.id, Some(recipe.mode), None)
         .map_err(|e| cx.os("semctl(IPC_SET)", e))?;
-    Ok(Some(set))
+    Ok(set)
 }
 
 fn create_private(
@@ -263,15 +275,16 @@ fn create_private(
     let seats = recipe.shape.seats;
     let set = SemSet::create(0, seats, recipe.mode)
         .map_err(|e| cx.sem_limit(ADMIN as u64 + u64::from(seats), e))?;
-    make_segment(0, set, name, recipe, geometry, cx).inspect_err(|_| {
+    make_segment(0, (set, 0), name, recipe, geometry, cx).inspect_err(|_| {
         let _ = set.remove();
     })
 }
 
-/// `shmget`, `shmat`, header, ready mark. On failure nothing is left of it.
+/// `shmget`, `shmat`, header, ready mark. On failure nothing is left of it. `set` is the ring's, and
+/// its generation.
 fn make_segment(
     key: i32,
-    set: SemSet,
+    set: (SemSet, u64),
     name: &Name,
     recipe: &Recipe,
     geometry: Geometry,
@@ -315,7 +328,7 @@ fn get_segment(
 fn initialise(
     id: i32,
     huge: bool,
-    set: SemSet,
+    (set, generation): (SemSet, u64),
     name: &Name,
     recipe: &Recipe,
     geometry: Geometry,
@@ -331,6 +344,7 @@ fn initialise(
         if huge { FEATURE_HUGE } else { 0 } | if recipe.ephemeral { FEATURE_EPHEMERAL } else { 0 };
     geometry.describe(&mut header);
     header.sem_id = set.id;
+    header.reserved[SET_GENERATION] = generation;
     header.key = stat.key;
     header.creator_uid = stat.cuid;
     header.creator_pid = process::pid();

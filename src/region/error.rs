@@ -62,13 +62,13 @@ pub enum Error {
         shm_id: i32,
     },
     /// The kernel has not enough for a segment or set of this size.
-    #[error("ring {ring}: {call} for {size} {unit}: {errno}: {limit}; {remedy}")]
+    #[error("ring {ring}: {call}{}: {errno}: {limit}; {remedy}", asked_for(*.size, .unit))]
     Limit {
         /// The ring's name and key.
         ring: String,
         /// The failing call.
         call: &'static str,
-        /// What was asked for.
+        /// What was asked for; 0 where the call asks for no amount.
         size: u64,
         /// The unit of `size`.
         unit: &'static str,
@@ -80,9 +80,7 @@ pub enum Error {
         remedy: String,
     },
     /// The ring's mode does not let this user in.
-    #[error(
-        "ring {ring}: {call}: {errno}: its mode does not admit user {uid}; ask its owner to widen it (set_mode), or run as that user"
-    )]
+    #[error("ring {ring}: {call}: {errno}: {}", permission_remedy(*.errno, *.uid))]
     PermissionDenied {
         /// The ring's name and key.
         ring: String,
@@ -140,7 +138,7 @@ pub enum Error {
         ours: String,
     },
     /// The ring is of another kind.
-    #[error("ring {ring}: is of kind {found}, not {wanted}")]
+    #[error("ring {ring}: is of kind {found}, not {wanted}; use that kind, or another name")]
     WrongKind {
         /// The ring's name and key.
         ring: String,
@@ -195,7 +193,7 @@ pub enum Error {
     },
     /// The seat is held by a process that is alive.
     #[error(
-        "ring {ring}: the {role}'s seat is taken by process {pid}, which is alive; a ring of this kind has one {role}"
+        "ring {ring}: the {role}'s seat is taken by process {pid}, which is alive; a ring of this kind has one {role}: end that one, or use another ring"
     )]
     SeatTaken {
         /// The ring's name and key.
@@ -255,6 +253,21 @@ pub enum Error {
     },
 }
 
+fn asked_for(size: u64, unit: &str) -> String {
+    if size == 0 { String::new() } else { format!(" for {size} {unit}") }
+}
+
+fn permission_remedy(errno: Errno, uid: u32) -> String {
+    if errno.0 == libc::EPERM {
+        // IPC_SET and IPC_RMID: no mode gives that right.
+        format!("only its owner, its creator or root may do that, not user {uid}; ask one of them")
+    } else {
+        format!(
+            "its mode does not admit user {uid}; ask its owner to widen it (set_mode), or run as that user"
+        )
+    }
+}
+
 /// Whom an error is about: carried along so that each error can say it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
@@ -293,6 +306,15 @@ impl<'a> Context<'a> {
             libc::EIDRM | libc::EINVAL if call.contains("ctl") || call.contains("op") || call == "shmat" => {
                 Error::Removed { ring, call, errno }
             }
+            libc::ENOMEM | libc::EPERM if call.contains("SHM_LOCK") => Error::Limit {
+                ring,
+                call,
+                size: 0,
+                unit: "bytes",
+                errno,
+                limit: "RLIMIT_MEMLOCK, what a user may lock, is too small for the segment, or this user does not own it".into(),
+                remedy: "raise it (ulimit -l), run with CAP_IPC_LOCK, or do without lock_memory".into(),
+            },
             libc::EACCES | libc::EPERM => {
                 Error::PermissionDenied { ring, call, errno, uid: crate::sys::process::effective_uid() }
             }
@@ -314,6 +336,10 @@ impl<'a> Context<'a> {
         let page = memory::page_size() as u64;
         let pages = size.div_ceil(page);
         let (limit, remedy) = match errno.0 {
+            libc::EINVAL if huge && limits::shmmax().is_some_and(|max| size <= max) => (
+                "this kernel has no huge pages of the default size".into(),
+                "use HugePages::Prefer or Off".into(),
+            ),
             libc::EINVAL => {
                 let max = limits::shmmax().unwrap_or(0);
                 (

@@ -3,8 +3,8 @@
 use super::error::{Context, Error};
 use super::fork::ForkToken;
 use crate::layout::header::{HEADER_LEN, Header, READY_OFFSET};
-use crate::sync::AtomicU32;
 use crate::sync::shared::copy;
+use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 use crate::sys::{Errno, memory, shm};
 use std::ptr::NonNull;
 use zerocopy::FromZeros;
@@ -88,6 +88,13 @@ impl Mapping {
     /// Writes the header. Its `ready` field must be 0: the mark is stored separately, at the end.
     pub(crate) fn write_header(&self, header: &Header) {
         debug_assert_eq!(header.ready, 0);
+        let magic = self.at(0).as_ptr().cast();
+        // SAFETY: inside the mapping, at its page-aligned start.
+        let magic = unsafe { AtomicU64::from_ptr(magic) };
+        // First of all, so that a look at a half-written header finds it: the copy below has no order.
+        magic.store(header.magic, Ordering::Relaxed);
+        // Release: SYNC(magic), pairs with the Acquire fence in `readiness`.
+        fence(Ordering::Release);
         // SAFETY: the mapping has at least HEADER_LEN bytes and is writable (only creators come here).
         unsafe { copy(self.base.as_ptr(), std::ptr::from_ref(header).cast(), HEADER_LEN) };
     }

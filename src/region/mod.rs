@@ -40,6 +40,9 @@ use crate::layout::header::Header;
 use crate::layout::seat::SeatRecord;
 use crate::sys::shm;
 
+/// Where in the header's reserved words the generation of the ring's set stands (see `set`).
+const SET_GENERATION: usize = 0;
+
 /// An attached ring: mapping, set, and a private copy of everything that the header says.
 ///
 /// Dropping the last handle detaches. If the ring was removed, and this was the last process that
@@ -69,6 +72,21 @@ impl Region {
 
     pub(crate) fn set(&self) -> SemSet {
         self.set
+    }
+
+    /// The generation of the set that is this ring's.
+    fn set_generation(&self) -> u64 {
+        self.header.reserved[SET_GENERATION]
+    }
+
+    /// Whether the set still is this ring's, and was not given to the next ring of its name.
+    fn has_its_set(&self) -> Result<bool, crate::sys::Errno> {
+        self.set.generation().map(|(now, _)| now == self.set_generation())
+    }
+
+    /// How many semaphores the set has: checked on attach.
+    fn set_count(&self) -> usize {
+        set::ADMIN + self.header.seats as usize
     }
 
     pub(crate) fn shm_id(&self) -> i32 {

@@ -3,10 +3,10 @@
 
 use super::error::{Context, Error};
 use super::map::Mapping;
-use super::set::{LockGuard, SemSet};
+use super::set::{LockAttempt, LockGuard, SemSet};
 use super::{Name, Region};
 use crate::layout::cursors::REMOVED;
-use crate::layout::header::{FEATURE_EPHEMERAL, MAGIC};
+use crate::layout::header::{FEATURE_EPHEMERAL, Header, MAGIC};
 use crate::sync::Ordering;
 use crate::sys::{Errno, futex, sem, shm};
 
@@ -56,11 +56,15 @@ impl Region {
         if self.header.features & FEATURE_EPHEMERAL == 0 {
             return;
         }
-        // Under the lock nobody can sit down between the look and the removal.
-        let Some(_lock) = self.set.try_lock() else { return };
-        let count = super::set::ADMIN + self.header.seats as usize;
-        if matches!(self.set.held_seats(count), Ok(0)) {
-            let _ = self.remove();
+        let nobody_sits = || matches!(self.set.held_seats(self.set_count()), Ok(0));
+        while nobody_sits() {
+            // Whoever has the lock looks again after letting go of it, as I do below.
+            let Some(_lock) = self.set.try_lock() else { return };
+            // Under the lock nobody can sit down between the look and the removal.
+            if nobody_sits() {
+                let _ = self.remove();
+                return;
+            }
         }
     }
 }
@@ -75,26 +79,38 @@ impl Drop for Region {
         // Detach first (the field's own drop would come after this), then look: if the kernel has
         // destroyed the segment, it had been removed and nobody else has it.
         if self.mapping.detach_early() && matches!(shm::stat(id), Err(e) if super::set::is_gone(e)) {
-            if let Some(lock) = self.set.try_lock() {
-                remove_set_under_lock(self.header.key, self.set, &lock);
+            // Waits for a creator of this name who is at work, and who may have decided already
+            // that this set is in use: nobody else would remove it.
+            if let Ok(LockAttempt::Held(lock)) = self.set.lock(&Context::new(&self.name)) {
+                remove_set_of(&self.header, self.set_generation(), self.set, &lock);
             }
         }
     }
 }
 
-/// Removes a set that no ring uses and nobody sits on. Creators are kept out by the lock.
-pub(crate) fn remove_set_under_lock(key: i32, set: SemSet, _lock: &LockGuard) {
-    let Ok(stat) = set.stat() else { return };
-    if !is_in_use(key, set, stat.key == 0) && matches!(set.held_seats(stat.count), Ok(0)) {
+/// Removes the set of a ring that is gone. Creators are kept out by the lock; one that gave the set
+/// to another ring has changed the generation. The mark of a killed one is kept as long as there is
+/// a segment under the key that it might speak of.
+fn remove_set_of(header: &Header, generation: u64, set: SemSet, _lock: &LockGuard) {
+    let Ok((now, marked)) = set.generation() else { return };
+    let needed = marked && shm::open(header.key) != Err(Errno(libc::ENOENT));
+    let count = super::set::ADMIN + header.seats as usize;
+    if now == generation && !needed && matches!(set.held_seats(count), Ok(0)) {
+        let _ = set.remove();
+    }
+}
+
+/// Takes a meeting place away that served no ring yet, if this is one.
+pub(crate) fn remove_unused_set(key: i32, set: SemSet, count: usize, _lock: &LockGuard) {
+    // At most the failed attempt of the caller.
+    let unused = matches!(set.generation(), Ok((now, false)) if now <= super::set::FIRST);
+    if unused && !is_in_use(key, set) && matches!(set.held_seats(count), Ok(0)) {
         let _ = set.remove();
     }
 }
 
 /// Whether the segment that has the key now is a ring that lives with this set. When in doubt, yes.
-fn is_in_use(key: i32, set: SemSet, private: bool) -> bool {
-    if private {
-        return false;
-    }
+fn is_in_use(key: i32, set: SemSet) -> bool {
     let id = match shm::open(key) {
         Ok(id) => id,
         Err(e) => return e != Errno(libc::ENOENT),

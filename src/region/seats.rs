@@ -47,8 +47,9 @@ impl Region {
         loop {
             // Acquire: SYNC(seat), pairs with the Release stores in `enter` and `leave`.
             let before = record.state.load(Ordering::Acquire);
-            let held = match self.set.is_held(seat) {
-                Ok(held) => held,
+            let held = match self.set.is_held(seat).and_then(|held| Ok((held, self.has_its_set()?))) {
+                Ok((held, true)) => held,
+                Ok((_, false)) => return Ok(Occupancy::NoSet),
                 Err(e) if super::set::is_gone(e) => return Ok(Occupancy::NoSet),
                 Err(e) => return Err(e),
             };
@@ -94,11 +95,19 @@ impl Seat {
         // Twice: the second time after a seat left behind by an exec has been freed.
         for _ in 0..2 {
             if set.try_sit(index, &cx)? {
+                // Sitting, because nobody gives a set away on which somebody sits.
+                if !matches!(region.has_its_set(), Ok(true)) {
+                    set.stand_up(index);
+                    return Err(cx.os("semop(seat)", Errno(libc::EIDRM)));
+                }
                 if let Some(pid) = fakes_its_death(record, region.shm_id()) {
                     set.stand_up(index);
                     return Err(Error::SeatTaken { ring: cx.ring(), role, pid });
                 }
                 return Ok(Self::enter(region, index));
+            }
+            if !matches!(region.has_its_set(), Ok(true)) {
+                return Err(cx.os("semop(seat)", Errno(libc::EIDRM)));
             }
             match left_by_exec(region, set, index, &cx)? {
                 AfterExec::Mine => return Ok(Self::enter(region, index)),
@@ -180,8 +189,10 @@ fn visible_holder(record: &SeatRecord) -> Option<u32> {
     let pid = record.pid.load(Ordering::Relaxed) as u32;
     let same_namespace = record.pid_namespace.load(Ordering::Relaxed) == process::pid_namespace();
     let seen = state.phase == Phase::Joined && same_namespace && pid != 0;
-    let same_process =
-        || process::start_time(pid).is_some_and(|t| t == record.start_time.load(Ordering::Relaxed));
+    let same_process = || {
+        process::proc_is_of_my_namespace()
+            && process::start_time(pid).is_some_and(|t| t == record.start_time.load(Ordering::Relaxed))
+    };
     (seen && same_process()).then_some(pid)
 }
 

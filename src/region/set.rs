@@ -2,10 +2,14 @@
 //!
 //! ```text
 //! semaphore 0      lock: 1 while a process makes, unmakes or repairs the ring (SEM_UNDO)
-//! semaphore 1      1 from before a creator's shmget until its ring is ready (lasting: a killed
-//!                  creator leaves it, and so says that the segment it left is half-made)
+//! semaphore 1      generation: 2 more for each ring that was to live with this set; and the mark: odd
+//!                  from before a creator's shmget until its ring is ready (lasting: a killed creator
+//!                  leaves it, and so says that the segment it left is half-made)
 //! semaphore 2 + i  seat i: 1 while held (SEM_UNDO)
 //! ```
+//! The generation stands in the ring's header too. A ring that was removed while somebody had it
+//! attached, with nobody on its seats, may find its set given to the next ring of that name: the
+//! generations differ then, and nobody can join it any more.
 
 use super::error::{Context, Error};
 use crate::sys::sem::{self, Step};
@@ -14,6 +18,10 @@ use std::time::{Duration, Instant};
 
 const LOCK: u16 = 0;
 const CREATING: u16 = 1;
+/// The generation of the first ring of a set.
+pub(crate) const FIRST: u64 = 2;
+/// The largest value of [`CREATING`] (SEMVMX is 32,767); the generations begin again after it.
+const GENERATION_LAST: i32 = 32_001;
 /// Semaphores that are not seats.
 pub(crate) const ADMIN: usize = 2;
 
@@ -98,18 +106,41 @@ impl SemSet {
         sem::last_pid(self.id, LOCK).unwrap_or(0)
     }
 
-    /// Marks that a creator is at work, or not. Under the lock.
-    pub(crate) fn set_creating(self, creating: bool) -> Result<(), Errno> {
-        match (creating, self.is_creating()?) {
-            (true, false) => sem::operate(self.id, [Step::lasting(CREATING, 1)], None),
-            (false, true) => sem::operate(self.id, [Step::lasting(CREATING, -1)], None),
-            _ => Ok(()),
+    /// Puts the mark up. `serve`: the new ring will live with this set, which begins a generation.
+    /// Returns the generation that holds now. Under the lock.
+    pub(crate) fn begin_creating(self, serve: bool) -> Result<u64, Errno> {
+        let value = sem::value(self.id, CREATING)?;
+        let mut next = if serve { (value & !1) + 3 } else { value | 1 };
+        if next > GENERATION_LAST {
+            next = FIRST as i32 + 1;
         }
+        let by = i16::try_from(next - value).map_err(|_| Errno(libc::ERANGE))?;
+        match by {
+            // A killed creator's mark: put up anew, so that it is mine (see `creator`).
+            0 => sem::operate(self.id, [Step::lasting(CREATING, -1), Step::lasting(CREATING, 1)], None)?,
+            _ => sem::operate(self.id, [Step::lasting(CREATING, by)], None)?,
+        }
+        Ok((next & !1) as u64)
+    }
+
+    /// Takes the mark down. Under the lock.
+    pub(crate) fn end_creating(self) -> Result<(), Errno> {
+        if self.is_creating()? { sem::operate(self.id, [Step::lasting(CREATING, -1)], None) } else { Ok(()) }
+    }
+
+    /// The generation, and whether the mark is up.
+    pub(crate) fn generation(self) -> Result<(u64, bool), Errno> {
+        sem::value(self.id, CREATING).map(|v| ((v & !1) as u64, v & 1 != 0))
+    }
+
+    /// Who put the mark up, 0 when outside this PID namespace.
+    pub(crate) fn creator(self) -> Result<i32, Errno> {
+        sem::last_pid(self.id, CREATING)
     }
 
     /// Whether a creator is at work, or was killed at it.
     pub(crate) fn is_creating(self) -> Result<bool, Errno> {
-        sem::value(self.id, CREATING).map(|v| v != 0)
+        sem::value(self.id, CREATING).map(|v| v & 1 != 0)
     }
 
     /// Takes a seat's semaphore: `true` if it was free. One atomic `semop`, undone when this
@@ -156,10 +187,15 @@ impl SemSet {
         sem::erase(self.id, Self::seat_index(seat))
     }
 
-    /// How many seats are held. `count` is the number of semaphores of the set.
+    /// How many seats are held. `count` is the number of semaphores of the set. Exact under the
+    /// lock, where nobody sits down.
     pub(crate) fn held_seats(self, count: usize) -> Result<usize, Errno> {
-        let all = sem::values(self.id, count)?;
-        Ok(all.iter().skip(ADMIN).filter(|v| **v != 0).count())
+        let mut held = 0;
+        for index in ADMIN..count {
+            let index = u16::try_from(index).map_err(|_| Errno(libc::EINVAL))?;
+            held += usize::from(sem::value(self.id, index)? != 0);
+        }
+        Ok(held)
     }
 
     pub(crate) fn remove(self) -> Result<(), Errno> {

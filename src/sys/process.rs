@@ -14,6 +14,15 @@ pub(crate) fn pid() -> u32 {
     unsafe { libc::getpid() as u32 }
 }
 
+/// Whether `/proc` shows the PID namespace of this process. In a container that kept the outer
+/// `/proc`, `/proc/PID` is somebody else: nothing must be concluded from it.
+pub(crate) fn proc_is_of_my_namespace() -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+    // My pids from the namespace of this `/proc` down to mine: one only if they are the same.
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    line.is_some_and(|pids| pids.split_whitespace().count() == 1)
+}
+
 /// When a process started, in clock ticks since boot. Pid and start time together name a process.
 pub(crate) fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -27,9 +36,20 @@ pub(crate) fn pid_namespace() -> u64 {
     std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino())
 }
 
-/// Whether a process has the segment mapped. `None`: it cannot be seen.
+/// The mappings of a process. `None`: they cannot be seen, or it has none any more.
+fn maps(pid: u32) -> Option<String> {
+    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).ok().filter(|text| !text.is_empty());
+    // Empty for a zombie; also for one whose first thread has ended (`pthread_exit` in `main`)
+    // while the others live and have everything mapped: ask those.
+    read(format!("/proc/{pid}/maps").into()).or_else(|| {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+        threads.flatten().find_map(|thread| read(thread.path().join("maps")))
+    })
+}
+
+/// Whether a process has the segment mapped. `None`: it cannot be seen, or has no memory any more.
 pub(crate) fn maps_segment(pid: u32, shm_id: i32) -> Option<bool> {
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let maps = maps(pid)?;
     // A line of a segment: `… 00000000 00:01 <shmid> /SYSV<key> (deleted)`.
     let wanted = (shm_id as u32).to_string();
     Some(maps.lines().any(|line| {

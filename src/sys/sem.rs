@@ -1,6 +1,8 @@
 //! `semget`, `semop`, `semtimedop`, `semctl`.
 //!
 //! `SETALL` is not here, and `SETVAL` only as [`erase`]: both forget the undo of every process.
+//! `GETALL` is not here either: it writes as many values as the set has, and the id comes from a
+//! header that a peer may have written (I5).
 
 use super::{Errno, check, shm::Key};
 use std::time::Duration;
@@ -72,16 +74,18 @@ pub(crate) fn open(key: Key) -> Result<SemId, Errno> {
     check(unsafe { libc::semget(key, 0, 0) })
 }
 
-/// `semop` (or `semtimedop`): all steps at once or none. Interrupted calls start again.
+/// `semop` (or `semtimedop`): all steps at once or none. Interrupted calls go on for the rest of
+/// the time.
 pub(crate) fn operate<const N: usize>(
     id: SemId,
     steps: [Step; N],
     timeout: Option<Duration>,
 ) -> Result<(), Errno> {
     let mut raw = steps.map(Step::raw);
-    let limit = timeout.map(super::time::timespec);
-    let limit_ptr = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref::<libc::timespec>);
+    let started = std::time::Instant::now();
     loop {
+        let limit = timeout.map(|t| super::time::timespec(t.saturating_sub(started.elapsed())));
+        let limit_ptr = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref::<libc::timespec>);
         // SAFETY: `raw` holds N sembufs; `limit_ptr` is null or points to a live timespec.
         let done = unsafe { libc::syscall(libc::SYS_semtimedop, id, raw.as_mut_ptr(), N, limit_ptr) };
         match check(done as libc::c_int) {
@@ -102,15 +106,6 @@ pub(crate) fn value(id: SemId, index: u16) -> Result<i32, Errno> {
 pub(crate) fn last_pid(id: SemId, index: u16) -> Result<i32, Errno> {
     // SAFETY: GETPID takes no fourth argument.
     check(unsafe { libc::semctl(id, libc::c_int::from(index), libc::GETPID) })
-}
-
-/// `semctl(id, 0, GETALL)`: every value at once.
-pub(crate) fn values(id: SemId, count: usize) -> Result<Vec<u16>, Errno> {
-    let mut all = vec![0u16; count];
-    // SAFETY: GETALL writes sem_nsems values. The caller passes the set's own count, which never
-    // changes during the life of an id.
-    check(unsafe { libc::semctl(id, 0, libc::GETALL, all.as_mut_ptr()) })?;
-    Ok(all)
 }
 
 /// `semctl(id, index, SETVAL, 0)`: zero, and **every process's undo for it is forgotten**.

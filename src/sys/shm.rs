@@ -17,6 +17,8 @@ pub(crate) struct Stat {
     pub(crate) uid: u32,
     pub(crate) cuid: u32,
     pub(crate) mode: u32,
+    /// Who made it (`shm_cpid`), 0 when outside this PID namespace.
+    pub(crate) creator_pid: i32,
     pub(crate) attached: u64,
     /// `SHM_DEST`: removed, and destroyed at the last detach.
     pub(crate) removed: bool,
@@ -76,6 +78,7 @@ pub(crate) fn stat(id: ShmId) -> Result<Stat, Errno> {
         uid: ds.shm_perm.uid,
         cuid: ds.shm_perm.cuid,
         mode: mode & 0o777,
+        creator_pid: ds.shm_cpid,
         attached: ds.shm_nattch,
         removed: mode & SHM_DEST != 0,
     })

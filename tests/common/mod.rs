@@ -18,7 +18,13 @@ impl TestName {
     pub fn new(tag: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(format!("test-{tag}-{}-{n}", std::process::id()))
+        Self::called(&format!("test-{tag}-{}-{n}", std::process::id()))
+    }
+
+    /// A guard for a name that is given: whatever exists under it is removed when this is dropped.
+    pub fn called(name: &str) -> Self {
+        live_keys().push(key_of(name));
+        Self(name.to_owned())
     }
 
     pub fn as_str(&self) -> &str {
@@ -37,7 +43,14 @@ impl TestName {
 impl Drop for TestName {
     fn drop(&mut self) {
         remove_objects(self.key());
+        live_keys().retain(|key| *key != self.key());
     }
+}
+
+/// The keys of all names that this process would clean up.
+fn live_keys() -> std::sync::MutexGuard<'static, Vec<i32>> {
+    static KEYS: std::sync::Mutex<Vec<i32>> = std::sync::Mutex::new(Vec::new());
+    KEYS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 /// The key of a name, by the algorithm in `docs/layout.md` (FNV-1a), written out here once more so
@@ -49,23 +62,27 @@ pub fn key_of(name: &str) -> i32 {
 
 /// Removes segment and set of a key, past the library: also what it would not touch.
 pub fn remove_objects(key: i32) {
-    // SAFETY: these calls take no pointers.
-    unsafe {
-        let shm = libc::shmget(key, 0, 0);
-        if shm >= 0 {
-            libc::shmctl(shm, libc::IPC_RMID, std::ptr::null_mut());
-        }
-        let sem = libc::semget(key, 0, 0);
-        if sem >= 0 {
-            libc::semctl(sem, 0, libc::IPC_RMID);
-        }
+    // SAFETY: shmget takes no pointer.
+    let shm = unsafe { libc::shmget(key, 0, 0) };
+    if shm >= 0 {
+        // SAFETY: IPC_RMID ignores the pointer.
+        unsafe { libc::shmctl(shm, libc::IPC_RMID, std::ptr::null_mut()) };
+    }
+    // SAFETY: semget takes no pointer.
+    let sem = unsafe { libc::semget(key, 0, 0) };
+    if sem >= 0 {
+        // SAFETY: IPC_RMID takes no fourth argument.
+        unsafe { libc::semctl(sem, 0, libc::IPC_RMID) };
     }
 }
 
 /// Whether a segment or a set of this key exists: (segment, set).
 pub fn objects(key: i32) -> (bool, bool) {
-    // SAFETY: these calls take no pointers.
-    unsafe { (libc::shmget(key, 0, 0) >= 0, libc::semget(key, 0, 0) >= 0) }
+    // SAFETY: shmget takes no pointer.
+    let segment = unsafe { libc::shmget(key, 0, 0) } >= 0;
+    // SAFETY: semget takes no pointer.
+    let set = unsafe { libc::semget(key, 0, 0) } >= 0;
+    (segment, set)
 }
 
 /// The environment variable that makes a test binary play a child: `role\u{1f}arg\u{1f}arg…`.
@@ -201,7 +218,8 @@ pub fn listen() -> String {
     line.trim_end().to_owned()
 }
 
-/// Ends this process with a message if the test has not ended by then.
+/// Ends this process with a message if the test has not ended by then. Also removes what exists
+/// under the names of all tests of this process: an abort drops nothing.
 pub fn watchdog(what: &'static str) -> impl Drop {
     struct Guard(std::sync::mpsc::Sender<()>);
     impl Drop for Guard {
@@ -213,6 +231,7 @@ pub fn watchdog(what: &'static str) -> impl Drop {
     std::thread::spawn(move || {
         if rx.recv_timeout(WATCHDOG) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             let _ = writeln!(std::io::stderr(), "watchdog: {what} hangs");
+            live_keys().drain(..).for_each(remove_objects);
             std::process::abort();
         }
     });
