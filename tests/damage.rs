@@ -67,7 +67,7 @@ fn every_bit_of_every_field() {
     let raw = RawSegment::attach(ring.id());
     let fields = FIELDS.iter().copied().chain([
         ("total_bytes", 128, 8, Refused),
-        ("reserved", 136, 8, Idle),
+        ("set_generation", 136, 8, Idle),
         ("name", 616, 8, Refused),
         ("schema", 488, 7, Refused),
         ("tail", 872, 8, Idle),

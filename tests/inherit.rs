@@ -210,7 +210,6 @@ fn fork_bytes_role(name: &str) {
 
 /// A grant that is held across a fork belongs to the parent too.
 #[test]
-#[ignore = "grants do not look at the fork token: a child that uses one crashes (src/api/spsc/grant.rs)"]
 fn inherited_grants_commit_nothing() {
     role("fork_grant", "fork-grant");
 }

@@ -43,7 +43,7 @@ impl<R: Sealed> RingType for R {}
 ///
 /// Capacity, layout, mode, pages and ephemerality are the creator's; an attacher takes what is
 /// there. Kind, payload, schema and the creator's user are compared when attaching.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "a builder does nothing until create, attach, create_or_attach or observe"]
 pub struct Builder<R> {
     name: Name,
@@ -57,6 +57,19 @@ pub struct Builder<R> {
     ephemeral: bool,
     allowed_users: Vec<u32>,
     ring: PhantomData<fn() -> R>,
+}
+
+// By hand: the derive would ask for `R: Clone`.
+impl<R> Clone for Builder<R> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            schema: self.schema.clone(),
+            allowed_users: self.allowed_users.clone(),
+            ring: PhantomData,
+            ..*self
+        }
+    }
 }
 
 /// Attempts of `create_or_attach`: each failed one means that another process removed or made the
@@ -153,7 +166,10 @@ impl<R: RingType> Builder<R> {
         let cx = Context::new(&self.name);
         let (payload_size, payload_align) = R::payload();
         let capacity = Shape::round_capacity(R::kind(), self.capacity).ok_or_else(|| {
-            cx.option(format!("a capacity of {} cannot be: give at least 1", self.capacity))
+            cx.option(format!(
+                "a capacity of {} cannot be: give at least 1, and less than 2^63",
+                self.capacity
+            ))
         })?;
         let kind: Kind = R::kind();
         Ok(Recipe {

@@ -91,7 +91,9 @@ pub(crate) struct Header {
     pub(crate) entries_offset: u64,
     pub(crate) slots_offset: u64,
     pub(crate) total_bytes: u64,
-    pub(crate) reserved: [u64; 44],
+    /// Which generation of its semaphore set is this ring's: see `region::set`.
+    pub(crate) set_generation: u64,
+    pub(crate) reserved: [u64; 43],
     pub(crate) schema: [u8; 128],
     pub(crate) name: [u8; 256],
     pub(crate) tail: [u64; 19],
@@ -123,7 +125,8 @@ const_assert_eq!(offset_of!(Header, cursors_offset), 104);
 const_assert_eq!(offset_of!(Header, entries_offset), 112);
 const_assert_eq!(offset_of!(Header, slots_offset), 120);
 const_assert_eq!(offset_of!(Header, total_bytes), 128);
-const_assert_eq!(offset_of!(Header, reserved), 136);
+const_assert_eq!(offset_of!(Header, set_generation), 136);
+const_assert_eq!(offset_of!(Header, reserved), 144);
 const_assert_eq!(offset_of!(Header, schema), 488);
 const_assert_eq!(offset_of!(Header, name), 616);
 const_assert_eq!(offset_of!(Header, tail), 872);

@@ -12,7 +12,6 @@
 //! touched. A segment that is ready is never changed, truncated or initialised again. A semaphore
 //! set of another size than a ring's is somebody else's too.
 
-use super::SET_GENERATION;
 use super::attach::{Readiness, readiness, seats_of};
 use super::error::{Context, Error};
 use super::map::Mapping;
@@ -344,7 +343,7 @@ fn initialise(
         if huge { FEATURE_HUGE } else { 0 } | if recipe.ephemeral { FEATURE_EPHEMERAL } else { 0 };
     geometry.describe(&mut header);
     header.sem_id = set.id;
-    header.reserved[SET_GENERATION] = generation;
+    header.set_generation = generation;
     header.key = stat.key;
     header.creator_uid = stat.cuid;
     header.creator_pid = process::pid();

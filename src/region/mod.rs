@@ -40,9 +40,6 @@ use crate::layout::header::Header;
 use crate::layout::seat::SeatRecord;
 use crate::sys::shm;
 
-/// Where in the header's reserved words the generation of the ring's set stands (see `set`).
-const SET_GENERATION: usize = 0;
-
 /// An attached ring: mapping, set, and a private copy of everything that the header says.
 ///
 /// Dropping the last handle detaches. If the ring was removed, and this was the last process that
@@ -76,7 +73,7 @@ impl Region {
 
     /// The generation of the set that is this ring's.
     fn set_generation(&self) -> u64 {
-        self.header.reserved[SET_GENERATION]
+        self.header.set_generation
     }
 
     /// Whether the set still is this ring's, and was not given to the next ring of its name.

@@ -22,7 +22,8 @@ impl Trusted<ByteProducer> {
     }
 }
 
-/// Room for a record, to be written where it will be read. Derefs to its bytes.
+/// Room for a record, to be written where it will be read. Derefs to its bytes; to none in a forked
+/// child, which does not have them.
 #[must_use = "nothing is committed before commit"]
 pub struct ByteWriteGrant<'a> {
     handle: &'a mut ByteProducer,
@@ -34,8 +35,11 @@ pub struct ByteWriteGrant<'a> {
 impl ByteWriteGrant<'_> {
     /// Commits the first `len` bytes (all, if there are fewer) as one record, and says how many.
     pub fn commit(self, len: usize) -> usize {
-        let len = len.min(self.len);
         let ByteProducer { engine, link, .. } = self.handle;
+        if link.check().is_err() {
+            return 0;
+        }
+        let len = len.min(self.len);
         engine.commit(link.cursors(), self.skip, len);
         link.wake_peer();
         len
@@ -46,14 +50,20 @@ impl Deref for ByteWriteGrant<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        let engine = &self.handle.engine;
+        let ByteProducer { engine, link, .. } = &*self.handle;
+        if link.check().is_err() {
+            return &[];
+        }
         engine.bytes.slice(self.trust, engine.payload_position(self.skip), self.len)
     }
 }
 
 impl DerefMut for ByteWriteGrant<'_> {
     fn deref_mut(&mut self) -> &mut [u8] {
-        let engine = &mut self.handle.engine;
+        let ByteProducer { engine, link, .. } = &mut *self.handle;
+        if link.check().is_err() {
+            return &mut [];
+        }
         let at = engine.payload_position(self.skip);
         engine.bytes.slice_mut(self.trust, at, self.len)
     }
@@ -74,7 +84,8 @@ impl Trusted<ByteConsumer> {
     }
 }
 
-/// A record, to be read where it lies. Derefs to its bytes.
+/// A record, to be read where it lies. Derefs to its bytes; to none in a forked child, which does
+/// not have them.
 #[must_use = "nothing is released before release"]
 pub struct ByteReadGrant<'a> {
     handle: &'a mut ByteConsumer,
@@ -86,8 +97,10 @@ impl ByteReadGrant<'_> {
     /// Gives the record's room back to the producer.
     pub fn release(self) {
         let ByteConsumer { engine, link } = self.handle;
-        engine.release(link.cursors(), self.found);
-        link.wake_peer();
+        if link.check().is_ok() {
+            engine.release(link.cursors(), self.found);
+            link.wake_peer();
+        }
     }
 }
 
@@ -95,6 +108,10 @@ impl Deref for ByteReadGrant<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.handle.engine.bytes.slice(self.trust, self.found.position, self.found.len)
+        let ByteConsumer { engine, link } = &*self.handle;
+        if link.check().is_err() {
+            return &[];
+        }
+        engine.bytes.slice(self.trust, self.found.position, self.found.len)
     }
 }

@@ -52,15 +52,16 @@ pub struct WriteGrant<'a, T: Payload> {
 }
 
 impl<T: Payload> WriteGrant<'_, T> {
-    /// How many slots: as many as asked for, or as are free.
+    /// How many slots: as many as asked for, or as are free. 0 in a forked child, which does not
+    /// have them.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        self.n as usize
+        if self.handle.link.check().is_ok() { self.n as usize } else { 0 }
     }
 
     /// Each slot, in order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        let (n, trust) = (self.n, self.trust);
+        let (n, trust) = (self.len() as u64, self.trust);
         // One of the two parts is always empty: the layouts give iterators of different types.
         let (stamped, dense) = match &mut self.handle.engine {
             ByLayout::Stamped(tx) => {
@@ -79,24 +80,25 @@ impl<T: Payload> WriteGrant<'_, T> {
     /// The slots as slices: up to the wrap, and from the start. `None` on a stamped ring, whose
     /// slots have stamps between them.
     pub fn as_mut_slices(&mut self) -> Option<(&mut [T], &mut [T])> {
+        let n = self.len();
         match &mut self.handle.engine {
             ByLayout::Stamped(_) => None,
             ByLayout::Dense(tx) => {
                 let at = tx.position();
-                Some(tx.slots.slices_mut(self.trust, at, self.n as usize))
+                Some(tx.slots.slices_mut(self.trust, at, n))
             }
         }
     }
 
     /// Commits the first `n` slots (all, if there are fewer), and says how many.
     pub fn commit(self, n: usize) -> usize {
-        let n = (n as u64).min(self.n);
-        let Producer { engine, link, .. } = self.handle;
-        each!(engine, tx => tx.publish(link.cursors(), n));
+        let n = n.min(self.len());
         if n > 0 {
+            let Producer { engine, link, .. } = self.handle;
+            each!(engine, tx => tx.publish(link.cursors(), n as u64));
             link.wake_peer();
         }
-        n as usize
+        n
     }
 }
 
@@ -146,10 +148,10 @@ pub struct ReadGrant<'a, T: Payload> {
 }
 
 impl<'a, T: Payload> ReadGrant<'a, T> {
-    /// How many messages.
+    /// How many messages. 0 in a forked child, which does not have them.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        self.n as usize
+        if self.handle.link.check().is_ok() { self.n as usize } else { 0 }
     }
 
     fn get(&self, i: u64) -> &T {
@@ -165,26 +167,26 @@ impl<'a, T: Payload> ReadGrant<'a, T> {
 
     /// Each message, in order. Releases none.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        (0..self.n).map(|i| self.get(i))
+        (0..self.len() as u64).map(|i| self.get(i))
     }
 
     /// The messages as slices: up to the wrap, and from the start. `None` on a stamped ring.
     pub fn as_slices(&self) -> Option<(&[T], &[T])> {
         match &self.handle.engine {
             ByLayout::Stamped(_) => None,
-            ByLayout::Dense(rx) => Some(rx.slots.slices(self.trust, rx.position(), self.n as usize)),
+            ByLayout::Dense(rx) => Some(rx.slots.slices(self.trust, rx.position(), self.len())),
         }
     }
 
     /// Gives the first `n` messages back (all, if there are fewer), and says how many.
     pub fn release(self, n: usize) -> usize {
-        let n = (n as u64).min(self.n);
-        let Consumer { engine, link } = self.handle;
-        each!(engine, rx => rx.release(link.cursors(), n));
+        let n = n.min(self.len());
         if n > 0 {
+            let Consumer { engine, link } = self.handle;
+            each!(engine, rx => rx.release(link.cursors(), n as u64));
             link.wake_peer();
         }
-        n as usize
+        n
     }
 
     /// Goes through the messages and releases each as the next one is asked for. Dropping it
@@ -221,6 +223,9 @@ impl<T: Payload> Releasing<'_, T> {
     /// Releases the message that the last call lent, and lends the next one.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Option<&T> {
+        if self.grant.len() == 0 {
+            return None;
+        }
         if std::mem::take(&mut self.in_hand) {
             let Consumer { engine, link } = &mut *self.grant.handle;
             each!(engine, rx => rx.release(link.cursors(), 1));

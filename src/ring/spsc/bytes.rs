@@ -108,6 +108,10 @@ impl<B: Bytes> Sender<B> {
         let (tail, records) = resume_at(&cursors.producer)?;
         // Acquire: SYNC(release), pairs with the Release in `advance` of the consumer.
         let head = cursors.consumer.cursor.load(Ordering::Acquire);
+        // I5: `distance` goes around zero, and must not: a head far beyond is no little behind.
+        if head > tail {
+            return Err(RingError::Corrupt);
+        }
         distance(head, tail, bytes.capacity())?;
         Ok(Self { bytes, tail, head_seen: head, records })
     }
