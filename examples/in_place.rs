@@ -18,7 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     ring.remove()?;
 
     // SAFETY: the ring is private to this process: nobody writes into it but these two handles.
-    let (mut tx, mut rx) = unsafe { (tx.trust_peers(), rx.trust_peers()) };
+    let mut tx = unsafe { tx.trust_peers() };
+    // SAFETY: as above.
+    let mut rx = unsafe { rx.trust_peers() };
     let started = Instant::now();
 
     let camera = std::thread::spawn(move || -> Result<(), RingError> {

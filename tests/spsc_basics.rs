@@ -52,7 +52,9 @@ fn in_place(layout: Layout) {
     let tx = ring.producer().unwrap();
     let rx = ring.consumer().unwrap();
     // SAFETY: this test is the only user of the ring.
-    let (mut tx, mut rx) = unsafe { (tx.trust_peers(), rx.trust_peers()) };
+    let mut tx = unsafe { tx.trust_peers() };
+    // SAFETY: as above.
+    let mut rx = unsafe { rx.trust_peers() };
     let mut next = 0;
     let mut expected = 0;
     for round in 0..50 {

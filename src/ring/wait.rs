@@ -89,10 +89,17 @@ fn sleep<T>(
     attempt: &mut impl FnMut() -> Result<Option<T>, RingError>,
 ) -> Result<T, RingError> {
     loop {
-        // W1. Relaxed: the barrier below orders it before the look.
-        word.store(1, Ordering::Relaxed);
-        // W2. SYNC(park): pairs with the light barrier of the waker.
-        let recheck = if host.barrier() { RECHECK } else { RECHECK_WITHOUT_BARRIER };
+        let left = deadline.map_or(u64::MAX, |d| d.saturating_sub(host.now()));
+        let mut limit = left.min(RECHECK);
+        // Who will not sleep needs no bit and no barrier.
+        if left > 0 {
+            // W1. Relaxed: the barrier below orders it before the look.
+            word.store(1, Ordering::Relaxed);
+            // W2. SYNC(park): pairs with the light barrier of the waker.
+            if !host.barrier() {
+                limit = limit.min(RECHECK_WITHOUT_BARRIER);
+            }
+        }
         // W3.
         if let Some(done) = attempt()? {
             return Ok(done);
@@ -105,13 +112,11 @@ fn sleep<T>(
             host.told();
             return Err(news);
         }
-        let now = host.now();
-        let left = deadline.map_or(u64::MAX, |d| d.saturating_sub(now));
         if left == 0 {
             return Err(RingError::TimedOut);
         }
         // W4.
-        host.sleep(word, 1, left.min(recheck));
+        host.sleep(word, 1, limit);
         if let Some(done) = attempt()? {
             return Ok(done);
         }
