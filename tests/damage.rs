@@ -14,7 +14,7 @@ type Ring = spsc::Ring<u64>;
 const HEADER: usize = 1024;
 
 fn builder(name: &TestName) -> Builder<Ring> {
-    Ring::builder(name.name()).capacity(64).schema("tick.v1")
+    Ring::builder(name.name()).capacity(64).layout(segring::Layout::Dense).schema("tick.v1")
 }
 
 /// What may come of a flipped bit.

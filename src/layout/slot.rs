@@ -5,18 +5,20 @@
 #[non_exhaustive]
 pub enum Layout {
     /// Each slot carries its own stamp behind the payload: flag and data arrive in one cache line.
-    /// The default for payloads of 16 to 56 bytes, and possible up to 56.
+    /// The default for payloads of up to 56 bytes, and not possible for larger ones. Best for one
+    /// message per call.
     Stamped,
-    /// Slots lie without gaps and one cursor commits them: the default for all other sizes, best
-    /// for bulk, and the only one with slices in place.
+    /// Slots lie without gaps and one cursor commits them. The default for larger payloads, best for
+    /// bulk at any size, and the only one with slices in place.
     Dense,
 }
 
 impl Layout {
-    /// The layout that measurement favours for a payload of this size (`docs/measurements.md`).
+    /// The layout that measurement favours for a payload of this size, with one message per call
+    /// (`docs/measurements.md`).
     #[must_use]
     pub const fn for_payload(size: usize) -> Self {
-        if size > 8 && size <= STAMPED_MAX { Self::Stamped } else { Self::Dense }
+        if size <= STAMPED_MAX { Self::Stamped } else { Self::Dense }
     }
 }
 
