@@ -103,7 +103,12 @@ fn a_stamped_ring() {
 #[test]
 fn a_dense_ring() {
     let name = TestName::new("golden");
-    let ring = spsc::Ring::<u64>::builder(name.name()).capacity(4).ephemeral(true).create().unwrap();
+    let ring = spsc::Ring::<u64>::builder(name.name())
+        .capacity(4)
+        .layout(Layout::Dense)
+        .ephemeral(true)
+        .create()
+        .unwrap();
     assert_eq!(ring.layout(), Layout::Dense);
     let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
     assert_eq!(tx.push_slice(&[0x11, 0x22, 0x33]), Ok(3));

@@ -74,14 +74,17 @@ fn limits_role() {
     own_ipc_namespace();
     let name = "limited";
     let key = format!("{:#010x}", common::key_of(name));
-    let ring = |name: &str| Ring::builder(name).capacity(4096);
+    let ring = |name: &str| Ring::builder(name).capacity(4096).layout(segring::Layout::Dense);
     let size = 4096 + 4096 * 8;
 
     set_limit("shmmax", "8192");
     let shmmax = ["SHMMAX", "is 8192 bytes", "sysctl -w kernel.shmmax=36864", "EINVAL", "shmget for 36864"];
     refused(|| ring(name), &shmmax);
     refused(|| ring(name), &[name, &key, "smaller capacity"]);
-    refused_by(|| Ring::builder(Name::private()).capacity(4096).create(), &shmmax);
+    refused_by(
+        || Ring::builder(Name::private()).capacity(4096).layout(segring::Layout::Dense).create(),
+        &shmmax,
+    );
     set_limit("shmmax", "1000000000");
 
     set_limit("shmall", "5");
