@@ -30,6 +30,7 @@ fn child_main() {
                 let _ = ring.remove();
             }
         },
+        "come_and_go" => come_and_go_role(&args[0]),
         "sweep" => sweep_role(&args[0], &args[1]),
         "mark" => mark_role(&args[0]),
         "stop" => stop_role(&args[0], &args[1]),
@@ -54,6 +55,31 @@ fn race_role(name: &str) {
         drop(ring);
         say("dropped");
     }
+}
+
+/// Makes or finds a ring, uses it, and removes it, while others do the same.
+fn come_and_go_role(name: &str) {
+    for round in 0..1500 {
+        let ring = match builder(name).create_or_attach() {
+            Ok(ring) => ring,
+            Err(e) => panic!("round {round}: {e}"),
+        };
+        match ring.producer() {
+            Ok(mut tx) => drop(tx.try_push(round)),
+            // Removed by another one, or its seat is taken.
+            Err(Error::Removed { .. } | Error::SeatTaken { .. }) => {}
+            Err(e) => panic!("round {round}: {e}"),
+        }
+        ring.remove().unwrap();
+    }
+}
+
+#[test]
+fn rings_that_come_and_go() {
+    let name = TestName::new("come-and-go");
+    let children: Vec<_> = (0..4).map(|_| TestChild::spawn("come_and_go", &[name.as_str()])).collect();
+    children.into_iter().for_each(TestChild::join);
+    assert_eq!(objects(name.key()), (false, false), "something was left behind");
 }
 
 #[test]

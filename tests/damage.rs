@@ -225,7 +225,7 @@ fn a_ring_whose_set_is_gone() {
     for e in [ring.producer().unwrap_err(), late.consumer().unwrap_err()] {
         assert!(matches!(e, Error::Removed { .. }), "{e:?}");
         let text = e.to_string();
-        for part in [name.as_str(), "semop(seat)", "removed", "create it anew"] {
+        for part in [name.as_str(), "semctl(GETVAL)", "removed", "create it anew"] {
             assert!(text.contains(part), "{text:?} does not say {part:?}");
         }
     }

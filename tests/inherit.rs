@@ -33,6 +33,7 @@ fn child_main() {
             panic!("exec: {failed}");
         }
         "after_exec" => after_exec_role(&args[0]),
+        "rival" => rival_role(&args[0]),
         "refused" => {
             let taken = Ring::builder(&*args[0]).attach().unwrap().producer().map(drop);
             say(&format!("{}", matches!(taken, Err(Error::SeatTaken { .. }))));
@@ -286,6 +287,69 @@ fn a_seat_left_behind_by_exec_is_taken_over() {
     drop(tx);
     assert_eq!(sem_value(set, PRODUCER), 0);
     ring.producer().unwrap();
+}
+
+/// At each word, tries to take the seat; at the next, lets it go.
+fn rival_role(name: &str) {
+    let ring = Ring::builder(name).attach().unwrap();
+    loop {
+        let spins: u32 = listen().parse().unwrap();
+        (0..spins).for_each(|_| std::hint::spin_loop());
+        let tx = ring.producer();
+        say(if tx.is_ok() { "won" } else { "lost" });
+        assert_eq!(listen(), "next");
+        drop(tx);
+        say("left");
+    }
+}
+
+/// A process that holds the seat, and has executed `sleep`.
+fn left_by_exec(name: &TestName) -> TestChild {
+    let child = TestChild::spawn("exec", &[name.as_str(), "sleep"]);
+    let comm = format!("/proc/{}/comm", child.pid());
+    while std::fs::read_to_string(&comm).unwrap().trim() != "sleep" {
+        std::thread::yield_now();
+    }
+    child
+}
+
+/// Many want the seat at once: one gets it, whoever erases whose undo meanwhile.
+#[test]
+fn processes_race_for_a_seat_left_behind_by_exec() {
+    let name = TestName::new("exec-race");
+    let _ring = Ring::builder(name.name()).create().unwrap();
+    let mut rivals: Vec<_> = (0..3).map(|_| TestChild::spawn("rival", &[name.as_str()])).collect();
+    for round in 0..60u32 {
+        let _former = left_by_exec(&name);
+        for (rival, n) in rivals.iter_mut().zip(0u32..) {
+            rival.tell(&(n * (round % 20) * 200).to_string());
+        }
+        let won = rivals.iter_mut().filter_map(TestChild::hear).filter(|said| said == "won").count();
+        assert_eq!(won, 1, "round {round}");
+        rivals.iter_mut().for_each(|rival| rival.tell("next"));
+        rivals.iter_mut().for_each(|rival| rival.expect("left"));
+    }
+}
+
+#[test]
+fn threads_race_for_a_seat_left_behind_by_exec() {
+    let name = TestName::new("exec-threads");
+    let ring = Ring::builder(name.name()).create().unwrap();
+    for round in 0..60u32 {
+        let _former = left_by_exec(&name);
+        let start = std::sync::Barrier::new(4);
+        let try_it = |n: u32| {
+            start.wait();
+            (0..n * (round % 20) * 200).for_each(|_| std::hint::spin_loop());
+            ring.producer().ok()
+        };
+        let try_it = &try_it;
+        let won: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|n| scope.spawn(move || try_it(n))).collect();
+            threads.into_iter().filter_map(|t| t.join().unwrap()).collect()
+        });
+        assert_eq!(won.len(), 1, "round {round}");
+    }
 }
 
 /// The segment stays out of core dumps and out of children.

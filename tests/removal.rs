@@ -303,7 +303,7 @@ fn the_set_alone_is_removed() {
     drop(tx);
     for e in [ring.producer().unwrap_err(), attach(&name).producer().unwrap_err()] {
         assert!(matches!(e, Error::Removed { .. }), "{e:?}");
-        assert!(e.to_string().contains("semop(seat)") && e.to_string().contains("create it anew"), "{e}");
+        assert!(e.to_string().contains("semctl(GETVAL)") && e.to_string().contains("create it anew"), "{e}");
     }
     assert_eq!(ring.stats().unwrap().consumer, Peer::Unknown);
     // The ring itself is there until somebody removes it, and then its name is free.

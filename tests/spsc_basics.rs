@@ -105,3 +105,30 @@ fn a_second_producer_is_refused_by_pid() {
     drop(tx);
     ring.producer().unwrap();
 }
+
+#[test]
+fn the_promise_stays_with_its_handle() {
+    let (name, other) = (TestName::new("trusted"), TestName::new("stranger"));
+    let ring = spsc::Ring::<u64>::builder(name.name()).create().unwrap();
+    let stranger = spsc::Ring::<u64>::builder(other.name()).create().unwrap();
+    // SAFETY: this test is the only user of the ring.
+    let mut tx = unsafe { ring.producer().unwrap().trust_peers() };
+    assert!(tx.reserve(0).is_ok_and(|grant| grant.len() == 1));
+    *tx = stranger.producer().unwrap();
+    assert_eq!(tx.reserve(1).err(), Some(RingError::Untrusted));
+    tx.try_push(1).unwrap();
+}
+
+#[test]
+fn a_renamed_file_keeps_its_ring() {
+    let old = std::env::temp_dir().join(TestName::new("old").as_str());
+    let new = std::env::temp_dir().join(TestName::new("new").as_str());
+    std::fs::write(&old, "").unwrap();
+    let made = spsc::Ring::<u64>::builder(segring::Name::path(&old)).create();
+    let renamed = std::fs::rename(&old, &new);
+    let found = spsc::Ring::<u64>::builder(segring::Name::path(&new)).attach().map(|ring| ring.id());
+    let ring = made.and_then(|ring| ring.remove().map(|()| ring.id()));
+    std::fs::remove_file(&new).unwrap();
+    renamed.unwrap();
+    assert_eq!(found.unwrap(), ring.unwrap());
+}

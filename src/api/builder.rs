@@ -127,7 +127,7 @@ impl<R: RingType> Builder<R> {
     }
 
     /// Makes every page exist before the call returns, so that the first lap takes no page fault.
-    /// Default: off.
+    /// Linux 5.14 or later. Default: off.
     pub fn prefault(mut self, prefault: bool) -> Self {
         self.prefault = prefault;
         self

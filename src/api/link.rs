@@ -2,7 +2,7 @@
 
 use super::stats::{CONSUMER_SEAT, PRODUCER_SEAT};
 use crate::layout::cursors::{CLOSED, Cursors, REMOVED};
-use crate::layout::view::CursorsView;
+use crate::layout::view::{CursorsView, Trust};
 use crate::region::{Context, Error, ForkToken, Occupancy, Parking, Region, Seat};
 use crate::ring::{RingError, wait};
 use crate::sync::{AtomicU32, Ordering, fence};
@@ -46,6 +46,8 @@ pub(crate) struct Link {
     cursors: CursorsView,
     token: ForkToken,
     parking: Parking,
+    /// The caller has promised that nobody writes into this segment past segring.
+    trust: Option<Trust>,
     /// The peer whose going has been told: its epoch.
     told: Cell<Option<u32>>,
     /// The peer whose going would be told next.
@@ -62,6 +64,7 @@ impl Link {
             cursors: region.cursors_view(),
             token,
             parking: Parking::new(),
+            trust: None,
             told: Cell::new(None),
             untold: Cell::new(None),
             seat,
@@ -76,6 +79,15 @@ impl Link {
     #[inline(always)]
     pub(crate) fn check(&self) -> Result<(), RingError> {
         if self.token.is_valid() { Ok(()) } else { Err(RingError::Forked) }
+    }
+
+    pub(crate) fn trust(&mut self, trust: Trust) {
+        self.trust = Some(trust);
+    }
+
+    /// The promise, if it was made for this very handle.
+    pub(crate) fn trusted(&self) -> Result<Trust, RingError> {
+        self.trust.ok_or(RingError::Untrusted)
     }
 
     /// The shared lines. Only after [`Link::check`].
@@ -165,8 +177,10 @@ impl wait::Host for Link {
             Ok(Occupancy::Left { epoch }) => (false, Some(epoch)),
             Ok(Occupancy::Dead { epoch }) => (true, Some(epoch)),
             Ok(Occupancy::Never) => (false, None),
-            // No set: nobody's life can be told any more. An unknown error of semctl is no better.
-            Ok(Occupancy::NoSet) | Err(_) => return Some(RingError::Removed),
+            // Nobody's life can be told any more.
+            Ok(Occupancy::NoSet) => return Some(RingError::Removed),
+            // Such as a permission that was taken away: nothing is known, so nobody is called gone.
+            Err(_) => return None,
         };
         if epoch.is_some() && self.told.get() != epoch {
             self.untold.set(epoch);

@@ -5,7 +5,7 @@ use crate::layout::header::{FEATURE_EPHEMERAL, FEATURE_HUGE, Kind};
 use crate::layout::slot::Layout;
 use crate::region::{Context, Error, Occupancy, Region};
 use crate::ring::spsc::{bytes, distance};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, fence};
 
 /// Who sits on a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,8 @@ use crate::sync::Ordering;
 pub enum Peer {
     /// Nobody ever has.
     NeverJoined,
-    /// A live process, by its pid in its own PID namespace; 0 while it is only just joining.
+    /// A live process, by its pid in its own PID namespace. While it is only just joining, 0 or the
+    /// pid of its predecessor.
     Live {
         /// The process.
         pid: u32,
@@ -51,7 +52,8 @@ pub struct Stats {
     pub payload_size: u64,
     /// Bytes of the segment.
     pub bytes: u64,
-    /// Messages committed since the ring was created.
+    /// Messages committed since the ring was created. On a stamped ring it may lag behind a slice
+    /// that is being pushed.
     pub pushed: u64,
     /// Messages released since the ring was created.
     pub popped: u64,
@@ -98,9 +100,12 @@ pub(crate) fn positions(region: &Region) -> Option<(u64, u64)> {
     let cursors = region.cursors();
     let (pushed, popped) = match region.geometry().shape.kind {
         Kind::Spsc => {
-            // Acquire: the consumer's count first; the producer's can only be further then.
-            let popped = cursors.consumer.cursor.load(Ordering::Acquire);
-            let pushed = cursors.producer.cursor.load(Ordering::Acquire);
+            // The consumer's count first; the producer's can only be further then. Relaxed, then a
+            // fence: the mapping may be read-only, where a load must be Relaxed.
+            let popped = cursors.consumer.cursor.load(Ordering::Relaxed);
+            // Acquire: keeps the two loads in order.
+            fence(Ordering::Acquire);
+            let pushed = cursors.producer.cursor.load(Ordering::Relaxed);
             // A stamped ring's tail is a hint, which the consumer may have overtaken.
             (pushed.max(popped), popped)
         }
@@ -113,10 +118,25 @@ pub(crate) fn positions(region: &Region) -> Option<(u64, u64)> {
     Some((pushed, popped))
 }
 
+/// Looks at two cursors that do not fit together before giving up.
+const LOOKS: u32 = 100;
+
 /// Messages in the ring: never more than fit.
 pub(crate) fn len(region: &Region) -> u64 {
-    let Some((pushed, popped)) = positions(region) else { return 0 };
-    distance(popped, pushed, region.geometry().shape.capacity).unwrap_or(region.geometry().shape.capacity)
+    let shape = region.geometry().shape;
+    let most = match shape.kind {
+        Kind::Spsc => shape.capacity,
+        // A record takes 8 bytes at least.
+        Kind::SpscBytes => shape.capacity / 8,
+    };
+    for _ in 0..LOOKS {
+        let Some((pushed, popped)) = positions(region) else { return 0 };
+        // More than fit: both sides have moved on between the two looks.
+        if let Ok(len) = distance(popped, pushed, most) {
+            return len;
+        }
+    }
+    most
 }
 
 /// Everything at once. Must not be called in a forked child.

@@ -1,25 +1,26 @@
 //! Handles that may touch messages in place.
 
-use crate::layout::view::Trust;
 use std::ops::{Deref, DerefMut};
 
 /// A handle whose owner has promised to trust the ring's peers. It can do all that the handle can,
 /// and hand out references into the segment.
 ///
 /// Made by `unsafe { handle.trust_peers() }`, the one line in a program that says: *nobody writes
-/// into this segment except through segring*.
+/// into this segment except through segring*. The promise stays with the handle that it was made
+/// for: another one, put in its place through `DerefMut`, is refused
+/// ([`RingError::Untrusted`](crate::RingError::Untrusted)).
 #[derive(Debug)]
 pub struct Trusted<H> {
     pub(crate) handle: H,
-    pub(crate) trust: Trust,
 }
 
 impl<H> Trusted<H> {
-    pub(crate) fn new(handle: H, trust: Trust) -> Self {
-        Self { handle, trust }
+    /// The handle knows itself that it is trusted.
+    pub(crate) fn new(handle: H) -> Self {
+        Self { handle }
     }
 
-    /// Takes the promise back: a handle that only copies.
+    /// Gives the handle without the operations in place.
     pub fn into_inner(self) -> H {
         self.handle
     }

@@ -70,7 +70,7 @@ pub(crate) struct Header {
     pub(crate) abi_minor: u16,
     pub(crate) features: u32,
     pub(crate) kind: u32,
-    /// 0 stamped, 1 dense (typed rings); 0 (byte rings).
+    /// 0 stamped, 1 dense. Of no meaning on a byte ring.
     pub(crate) slot_layout: u32,
     pub(crate) seats: u32,
     /// Messages; bytes on a byte ring.
@@ -93,7 +93,11 @@ pub(crate) struct Header {
     pub(crate) total_bytes: u64,
     /// Which generation of its semaphore set is this ring's: see `region::set`.
     pub(crate) set_generation: u64,
-    pub(crate) reserved: [u64; 43],
+    /// The file that a path name means: its device, 0 for other names.
+    pub(crate) file_device: u64,
+    /// And its inode.
+    pub(crate) file_inode: u64,
+    pub(crate) reserved: [u64; 41],
     pub(crate) schema: [u8; 128],
     pub(crate) name: [u8; 256],
     pub(crate) tail: [u64; 19],
@@ -126,7 +130,9 @@ const_assert_eq!(offset_of!(Header, entries_offset), 112);
 const_assert_eq!(offset_of!(Header, slots_offset), 120);
 const_assert_eq!(offset_of!(Header, total_bytes), 128);
 const_assert_eq!(offset_of!(Header, set_generation), 136);
-const_assert_eq!(offset_of!(Header, reserved), 144);
+const_assert_eq!(offset_of!(Header, file_device), 144);
+const_assert_eq!(offset_of!(Header, file_inode), 152);
+const_assert_eq!(offset_of!(Header, reserved), 160);
 const_assert_eq!(offset_of!(Header, schema), 488);
 const_assert_eq!(offset_of!(Header, name), 616);
 const_assert_eq!(offset_of!(Header, tail), 872);

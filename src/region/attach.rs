@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// How long an attacher waits for a creator that is alive to finish.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Segments that may come and go under a key while one attaches.
+const ROUNDS: u32 = 100;
+
 /// What the caller needs the ring to be. `None`: whatever it is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Expect {
@@ -36,8 +39,10 @@ pub(crate) enum Readiness {
 
 /// Looks at the ready mark, then at the magic number.
 pub(crate) fn readiness(mapping: &Mapping) -> (Readiness, Header) {
+    // Relaxed, then a fence: the mapping may be read-only, where a load must be Relaxed.
+    let ready = mapping.ready().load(Ordering::Relaxed);
     // Acquire: SYNC(ready), pairs with the Release store of the creator: the header is complete.
-    let ready = mapping.ready().load(Ordering::Acquire);
+    fence(Ordering::Acquire);
     let header = mapping.read_header();
     let state = if header.magic == MAGIC {
         if ready == READY { Readiness::Ready } else { Readiness::HalfMade }
@@ -61,14 +66,22 @@ impl Region {
     /// Attaches to a ring that exists.
     pub(crate) fn attach(name: &Name, expect: &Expect, read_only: bool) -> Result<Self, Error> {
         let cx = Context::new(name);
-        let id = match name.as_id() {
-            Some(id) => id,
-            None => match name.key()? {
-                0 => return Err(cx.option("a private ring has no key: attach to it by id")),
-                key => shm::open(key).map_err(|e| cx.os("shmget", e))?,
-            },
+        if let Some(id) = name.as_id() {
+            return Self::attach_id(id, name, expect, read_only);
+        }
+        let key = match name.key()? {
+            0 => return Err(cx.option("a private ring has no key: attach to it by id")),
+            key => key,
         };
-        Self::attach_id(id, name, expect, read_only)
+        let mut rounds = 0;
+        loop {
+            let id = shm::open(key).map_err(|e| cx.os("shmget", e))?;
+            match Self::attach_id(id, name, expect, read_only) {
+                // Removed while I looked: the key may have another segment by now.
+                Err(Error::Removed { .. }) if rounds < ROUNDS => rounds += 1,
+                result => return result,
+            }
+        }
     }
 
     fn attach_id(id: i32, name: &Name, expect: &Expect, read_only: bool) -> Result<Self, Error> {
@@ -76,7 +89,26 @@ impl Region {
         let stat = shm::stat(id).map_err(|e| stat_error(&cx, name, e))?;
         let mapping = Mapping::attach(id, stat.size, read_only, &cx)?;
         let header = wait_until_ready(&mapping, &stat, &cx)?;
-        Self::check(mapping, header, &stat, name, expect, &cx)
+        Self::check_or_leave(mapping, header, &stat, name, expect, &cx)
+    }
+
+    /// Checks a ready segment. Whoever is refused may have become the last who has it attached.
+    fn check_or_leave(
+        mapping: Mapping,
+        header: Header,
+        stat: &shm::Stat,
+        name: &Name,
+        expect: &Expect,
+        cx: &Context<'_>,
+    ) -> Result<Self, Error> {
+        let set = Self::check(&header, stat, name, expect, cx);
+        match set {
+            Ok((set, geometry)) => Ok(Self { mapping, set, header, geometry, name: name.clone() }),
+            Err(e) => {
+                super::remove::stop_looking(mapping, &header);
+                Err(e)
+            }
+        }
     }
 
     /// Attaches to read, and does not wait for a creator.
@@ -85,20 +117,19 @@ impl Region {
         let stat = shm::stat(id).map_err(|e| stat_error(&cx, name, e))?;
         let mapping = Mapping::attach(id, stat.size, true, &cx)?;
         match readiness(&mapping) {
-            (Readiness::Ready, header) => Self::check(mapping, header, &stat, name, expect, &cx),
+            (Readiness::Ready, header) => Self::check_or_leave(mapping, header, &stat, name, expect, &cx),
             _ => Err(cx.not_segring("it is not ready")),
         }
     }
 
-    /// Checks a ready segment. Nothing has been written to it yet, and nothing is on refusal.
+    /// Nothing has been written to the segment yet, and nothing is on refusal.
     fn check(
-        mapping: Mapping,
-        header: Header,
+        header: &Header,
         stat: &shm::Stat,
         name: &Name,
         expect: &Expect,
         cx: &Context<'_>,
-    ) -> Result<Self, Error> {
+    ) -> Result<(SemSet, Geometry), Error> {
         if (header.abi_major, header.abi_minor) != (ABI_MAJOR, ABI_MINOR)
             || header.features & !FEATURES_KNOWN != 0
         {
@@ -112,10 +143,10 @@ impl Region {
         let (Some(stored), Some(schema)) = (header.name(), header.schema()) else {
             return Err(cx.not_segring("its name or schema is not text"));
         };
-        if !name.may_be(stored) {
+        if !name.may_be(stored, (header.file_device, header.file_inode)) {
             return Err(Error::Collision { ring: cx.ring(), found: stored.to_owned() });
         }
-        let Some(geometry) = Geometry::of_header(&header) else {
+        let Some(geometry) = Geometry::of_header(header) else {
             return Err(cx.not_segring("the numbers of its header contradict each other"));
         };
         if geometry.total_bytes > stat.size as u64 {
@@ -157,8 +188,7 @@ impl Region {
                 });
             }
         }
-        let set = bound_set(&header, stat, expect, cx)?;
-        Ok(Self { mapping, set, header, geometry, name: name.clone() })
+        Ok((bound_set(header, stat, expect, cx)?, geometry))
     }
 }
 
@@ -232,6 +262,10 @@ fn wait_until_ready(mapping: &Mapping, stat: &shm::Stat, cx: &Context<'_>) -> Re
             (Readiness::HalfMade, _) => {}
         }
         let Some(pid) = working else {
+            if !matches!(shm::stat(mapping.id()), Ok(now) if now.removed == stat.removed) {
+                // The next creator has cleared it away, and may be done.
+                return Err(cx.os("shmctl(IPC_STAT)", crate::sys::Errno(libc::EIDRM)));
+            }
             if stat.key == 0 {
                 return Err(Error::NotReady {
                     ring: cx.ring(),

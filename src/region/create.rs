@@ -125,28 +125,32 @@ fn set_count(recipe: &Recipe) -> usize {
 
 /// The segment under the key, if it is a finished ring.
 fn ready_segment(key: i32, cx: &Context<'_>) -> Result<Option<i32>, Error> {
-    let id = match shm::open(key) {
-        Ok(id) => id,
-        Err(Errno(libc::ENOENT)) => return Ok(None),
-        Err(e) => return Err(cx.os("shmget", e)),
-    };
+    match shm::open(key) {
+        Ok(id) => Ok(is_ready(id, cx)?.then_some(id)),
+        Err(Errno(libc::ENOENT)) => Ok(None),
+        Err(e) => Err(cx.os("shmget", e)),
+    }
+}
+
+/// Whether the segment is a finished ring, and still is there.
+fn is_ready(id: i32, cx: &Context<'_>) -> Result<bool, Error> {
     let stat = match shm::stat(id) {
         Ok(stat) => stat,
-        Err(e) if super::set::is_gone(e) => return Ok(None),
+        Err(e) if super::set::is_gone(e) => return Ok(false),
         Err(e) => return Err(cx.os("shmctl(IPC_STAT)", e)),
     };
     let mapping = match Mapping::attach(id, stat.size, true, cx) {
         Ok(mapping) => mapping,
-        Err(Error::Removed { .. }) => return Ok(None),
+        Err(Error::Removed { .. }) => return Ok(false),
         Err(e) => return Err(e),
     };
     match readiness(&mapping) {
-        (Readiness::Ready, _) => {
-            drop(mapping);
-            // It may have been removed, and its last user have left, while I looked.
-            Ok(matches!(shm::stat(id), Ok(stat) if !stat.removed).then_some(id))
+        (Readiness::Ready, header) => {
+            // Its last user may leave while I look, and leave its set to me.
+            super::remove::stop_looking(mapping, &header);
+            Ok(matches!(shm::stat(id), Ok(stat) if !stat.removed))
         }
-        (Readiness::HalfMade, _) => Ok(None),
+        (Readiness::HalfMade, _) => Ok(false),
         (Readiness::Foreign(what), _) => Err(cx.not_segring(what)),
     }
 }
@@ -208,7 +212,12 @@ fn make_under_lock(
         return Err(Error::Exists { ring: cx.ring(), shm_id: id });
     }
     let home = home_set(set, recipe, cx)?;
-    let generation = set.begin_creating(home == set).map_err(|e| cx.os("semop(creating)", e))?;
+    let generation = set.begin_creating(home == set).map_err(|e| {
+        if home != set {
+            let _ = home.remove();
+        }
+        cx.os("semop(creating)", e)
+    })?;
     // A set of its own serves one ring only.
     let generation = if home == set { generation } else { 0 };
     let made = make_segment(key, (home, generation), name, recipe, geometry, cx);
@@ -227,11 +236,17 @@ fn clear_half_made(key: i32, set: SemSet, cx: &Context<'_>) -> Result<Found, Err
         Err(Errno(libc::ENOENT)) => return Ok(Found::Nothing),
         Err(e) => return Err(cx.os("shmget", e)),
     };
-    if ready_segment(key, cx)?.is_some() {
+    if is_ready(id, cx)? {
         return Ok(Found::Ready(id));
     }
     // Not ready, and its creator does not hold the lock: I do. Was it one of ours?
-    let stat = shm::stat(id).map_err(|e| cx.os("shmctl(IPC_STAT)", e))?;
+    let stat = match shm::stat(id) {
+        // Somebody has removed it since.
+        Ok(stat) if stat.removed => return Ok(Found::Nothing),
+        Err(e) if super::set::is_gone(e) => return Ok(Found::Nothing),
+        Ok(stat) => stat,
+        Err(e) => return Err(cx.os("shmctl(IPC_STAT)", e)),
+    };
     let was_creating = set.is_creating().map_err(|e| cx.os("semctl(GETVAL)", e))?;
     // The same process made the segment and put the mark up: a creator killed between the two
     // leaves a mark that says nothing of a segment that some other program makes later.
@@ -259,8 +274,9 @@ fn home_set(set: SemSet, recipe: &Recipe, cx: &Context<'_>) -> Result<SemSet, Er
         return SemSet::create(0, recipe.shape.seats, recipe.mode)
             .map_err(|e| cx.sem_limit(wanted as u64, e));
     }
-    // Left by a ring that is gone: its mode may have been another.
-    crate::sys::sem::set_permissions(set.id, Some(recipe.mode), None)
+    // Left by a ring that is gone: its mode and owner may have been others.
+    let owner = (process::effective_uid(), process::effective_gid());
+    crate::sys::sem::set_permissions(set.id, Some(recipe.mode), Some(owner))
         .map_err(|e| cx.os("semctl(IPC_SET)", e))?;
     Ok(set)
 }
@@ -345,6 +361,7 @@ fn initialise(
     header.sem_id = set.id;
     header.set_generation = generation;
     header.key = stat.key;
+    (header.file_device, header.file_inode) = name.file().unwrap_or_default();
     header.creator_uid = stat.cuid;
     header.creator_pid = process::pid();
     header.created_at = time::realtime();

@@ -200,16 +200,9 @@ pub enum Error {
         ring: String,
         /// `"producer"` or `"consumer"`.
         role: &'static str,
-        /// The holder, in its own PID namespace. This process itself, if another handle holds it.
+        /// The holder; if it cannot be seen from this PID namespace, its pid in its own. This process
+        /// itself, if another handle holds it.
         pid: u32,
-    },
-    /// All seats are taken by processes that are alive.
-    #[error("ring {ring}: all {seats} seats are taken by live processes; create it with more")]
-    SeatsFull {
-        /// The ring's name and key.
-        ring: String,
-        /// How many there are.
-        seats: u32,
     },
     /// Another process holds the lock under which seats are repaired, and does not let go.
     #[error(

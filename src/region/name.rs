@@ -102,25 +102,23 @@ impl Name {
         text
     }
 
-    /// Whether a header with the name `stored` may be the ring that this name means.
-    pub(crate) fn may_be(&self, stored: &str) -> bool {
+    /// Device and inode of the file that a path name means.
+    pub(crate) fn file(&self) -> Option<(u64, u64)> {
+        match &self.0 {
+            Form::Path(path) => std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino())),
+            _ => None,
+        }
+    }
+
+    /// Whether a header with this name and file may be the ring that this name means.
+    pub(crate) fn may_be(&self, stored: &str, file: (u64, u64)) -> bool {
         match &self.0 {
             Form::Text(_) => self.stored() == stored,
             // The same file under another path is the same ring.
-            Form::Path(path) => {
-                self.stored() == stored
-                    || stored.strip_prefix("path:").is_some_and(|other| same_file(path, Path::new(other)))
-            }
+            Form::Path(_) => self.file() == Some(file),
             // A raw key says nothing about names: whoever has the key may attach.
             Form::Key(_) | Form::Id(_) | Form::Private => true,
         }
-    }
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    match (std::fs::metadata(a), std::fs::metadata(b)) {
-        (Ok(a), Ok(b)) => a.ino() == b.ino() && a.dev() == b.dev(),
-        _ => false,
     }
 }
 

@@ -37,7 +37,11 @@ impl Region {
 
     /// Whether the ring's name is gone, by [`Region::remove`] or by `ipcrm -m`.
     pub(crate) fn is_removed(&self) -> bool {
-        !matches!(shm::stat(self.shm_id()), Ok(stat) if !stat.removed)
+        match shm::stat(self.shm_id()) {
+            Ok(stat) => stat.removed,
+            // Any other error, such as a permission that was taken away, says nothing of the ring.
+            Err(e) => super::set::is_gone(e),
+        }
     }
 
     /// Changes mode and owner of both halves.
@@ -57,13 +61,13 @@ impl Region {
             return;
         }
         let nobody_sits = || matches!(self.set.held_seats(self.set_count()), Ok(0));
-        while nobody_sits() {
-            // Whoever has the lock looks again after letting go of it, as I do below.
-            let Some(_lock) = self.set.try_lock() else { return };
-            // Under the lock nobody can sit down between the look and the removal.
-            if nobody_sits() {
-                let _ = self.remove();
-                return;
+        if nobody_sits() {
+            // Waits for whoever makes or repairs something: he does not look for me.
+            if let Ok(LockAttempt::Held(_lock)) = self.set.lock(&Context::new(&self.name)) {
+                // Under the lock nobody can sit down between the look and the removal.
+                if nobody_sits() {
+                    let _ = self.remove();
+                }
             }
         }
     }
@@ -84,6 +88,30 @@ impl Drop for Region {
             if let Ok(LockAttempt::Held(lock)) = self.set.lock(&Context::new(&self.name)) {
                 remove_set_of(&self.header, self.set_generation(), self.set, &lock);
             }
+        }
+    }
+}
+
+/// Detaches from a ring that was only looked at. If its last user has left meanwhile, its set is left
+/// to me.
+pub(crate) fn stop_looking(mapping: Mapping, header: &Header) {
+    let id = mapping.id();
+    drop(mapping);
+    if !matches!(shm::stat(id), Err(e) if super::set::is_gone(e)) {
+        return;
+    }
+    let set = SemSet { id: header.sem_id };
+    let count = super::set::ADMIN + header.seats as usize;
+    // The header is a peer's word: the set must be mine, and fit.
+    let fits = |stat: sem::Stat| {
+        stat.count == count
+            && stat.cuid == crate::sys::process::effective_uid()
+            && (stat.key == header.key || stat.key == 0)
+    };
+    if set.stat().is_ok_and(fits) {
+        // Not waited for: who holds the lock may be this very thread.
+        if let Some(lock) = set.try_lock() {
+            remove_set_of(header, header.set_generation, set, &lock);
         }
     }
 }

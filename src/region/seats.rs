@@ -13,15 +13,17 @@
 //!
 //! **exec** keeps the undo but not the mapping: the semaphore stays up for a seat that nobody can
 //! use. The new image may take its own seat over; others may when `/proc/PID/maps` proves that the
-//! segment is not mapped. Both happen under the set's lock, with a second look under it. Others
-//! then erase the old undo (`SETVAL`), the one place where that call is right: it forgets the undo
-//! of every process, and under the lock, with the semaphore up, only that one exists.
+//! segment is not mapped. Both happen under the set's lock, with a second look under it: the process
+//! in the record must be the one that raised the semaphore last (`GETPID`), so that nobody who has
+//! sat down since, and not yet written the record, is taken for it. Others then erase the old undo
+//! (`SETVAL`), the one place where that call is right: it forgets the undo of every process, and with
+//! the lock held and the semaphore raised by that process, only that one exists.
 
 use super::Region;
 use super::error::{Context, Error};
 use super::set::{LockAttempt, SemSet};
 use crate::layout::seat::{Phase, SeatRecord, State};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::{Errno, process, time};
 use std::sync::Arc;
 
@@ -44,14 +46,17 @@ pub(crate) enum Occupancy {
 const MAX_LOOKS: u32 = 100;
 
 impl Region {
-    /// Looks who sits there: one system call, or none when nobody ever did.
+    /// Looks who sits there. Two system calls.
     pub(crate) fn occupancy(&self, seat: u32) -> Result<Occupancy, Errno> {
         let record = self.seat_record(seat);
         // A real holder changes the record twice in its life. Who writes it all the time is a hostile
         // peer, which must not hold this up (I5): then "alive" is the answer that reclaims nothing.
         for _ in 0..MAX_LOOKS {
+            // Relaxed, then a fence: observers read from a read-only mapping, where a load must be
+            // Relaxed.
+            let before = record.state.load(Ordering::Relaxed);
             // Acquire: SYNC(seat), pairs with the Release stores in `enter` and `leave`.
-            let before = record.state.load(Ordering::Acquire);
+            fence(Ordering::Acquire);
             let held = match self.set.is_held(seat).and_then(|held| Ok((held, self.has_its_set()?))) {
                 Ok((held, true)) => held,
                 Ok((_, false)) => return Ok(Occupancy::NoSet),
@@ -60,8 +65,9 @@ impl Region {
             };
             // Relaxed: the pid is for people; the check of the state below makes it a consistent one.
             let pid = record.pid.load(Ordering::Relaxed) as u32;
-            // Acquire: as above.
-            if record.state.load(Ordering::Acquire) != before {
+            fence(Ordering::Acquire);
+            // Relaxed: a change is all that matters.
+            if record.state.load(Ordering::Relaxed) != before {
                 continue;
             }
             let state = State::from_word(before);
@@ -100,20 +106,16 @@ impl Seat {
         let record = region.seat_record(index);
         // Twice: the second time after a seat left behind by an exec has been freed.
         for _ in 0..2 {
+            // Before sitting down, so as not to be seen on a seat of the set's next ring.
+            still_its_set(region, &cx)?;
             if set.try_sit(index, &cx)? {
                 // Sitting, because nobody gives a set away on which somebody sits.
-                if !matches!(region.has_its_set(), Ok(true)) {
-                    set.stand_up(index);
-                    return Err(cx.os("semop(seat)", Errno(libc::EIDRM)));
-                }
+                still_its_set(region, &cx).inspect_err(|_| set.stand_up(index))?;
                 if let Some(pid) = fakes_its_death(record, region.shm_id()) {
                     set.stand_up(index);
                     return Err(Error::SeatTaken { ring: cx.ring(), role, pid });
                 }
                 return Ok(Self::enter(region, index));
-            }
-            if !matches!(region.has_its_set(), Ok(true)) {
-                return Err(cx.os("semop(seat)", Errno(libc::EIDRM)));
             }
             match left_by_exec(region, set, index, &cx)? {
                 AfterExec::Mine => return Ok(Self::enter(region, index)),
@@ -121,8 +123,7 @@ impl Seat {
                 AfterExec::No { pid } => return Err(Error::SeatTaken { ring: cx.ring(), role, pid }),
             }
         }
-        let pid = record.pid.load(Ordering::Relaxed) as u32;
-        Err(Error::SeatTaken { ring: cx.ring(), role, pid })
+        Err(Error::SeatTaken { ring: cx.ring(), role, pid: sitter(set, index, record) })
     }
 
     /// Writes the record. The semaphore is mine.
@@ -131,12 +132,15 @@ impl Seat {
         // Relaxed: the last writer held the semaphore before me; the kernel ordered us.
         let old = State::from_word(record.state.load(Ordering::Relaxed));
         let pid = process::pid();
-        // Relaxed: published by the Release store of the state below.
-        record.pid.store(u64::from(pid), Ordering::Relaxed);
-        record.start_time.store(process::start_time(pid).unwrap_or(0), Ordering::Relaxed);
-        record.pid_namespace.store(process::pid_namespace(), Ordering::Relaxed);
+        // Relaxed: published by the Release stores below.
         record.image.store(image(), Ordering::Relaxed);
+        record.pid_namespace.store(process::pid_namespace(), Ordering::Relaxed);
         record.joined_at.store(time::realtime(), Ordering::Relaxed);
+        // Release: SYNC(image), pairs with the Acquire loads in `visible_holder`. Another thread of
+        // this process that finds itself in the half-written record finds this image there too, and
+        // does not believe that it sat here before an exec.
+        record.start_time.store(process::start_time(pid).unwrap_or(0), Ordering::Release);
+        record.pid.store(u64::from(pid), Ordering::Release);
         let epoch = old.epoch.wrapping_add(1);
         // Release: SYNC(seat), pairs with the Acquire loads in `occupancy`.
         record.state.store(State { epoch, phase: Phase::Joined }.word(), Ordering::Release);
@@ -192,12 +196,13 @@ fn image() -> u64 {
 fn visible_holder(record: &SeatRecord) -> Option<u32> {
     // Acquire: SYNC(seat), pairs with the Release store in `enter`.
     let state = State::from_word(record.state.load(Ordering::Acquire));
-    let pid = record.pid.load(Ordering::Relaxed) as u32;
+    // Acquire, here and below: SYNC(image), pairs with the Release stores in `enter`.
+    let pid = record.pid.load(Ordering::Acquire) as u32;
     let same_namespace = record.pid_namespace.load(Ordering::Relaxed) == process::pid_namespace();
     let seen = state.phase == Phase::Joined && same_namespace && pid != 0;
     let same_process = || {
         process::proc_is_of_my_namespace()
-            && process::start_time(pid).is_some_and(|t| t == record.start_time.load(Ordering::Relaxed))
+            && process::start_time(pid).is_some_and(|t| t == record.start_time.load(Ordering::Acquire))
     };
     (seen && same_process()).then_some(pid)
 }
@@ -224,9 +229,13 @@ enum AfterExec {
 /// Looks whether the seat is held only by an undo whose process has executed another program.
 fn left_by_exec(region: &Region, set: SemSet, index: u32, cx: &Context<'_>) -> Result<AfterExec, Error> {
     let record = region.seat_record(index);
-    let pid = record.pid.load(Ordering::Relaxed) as u32;
+    let taken = || Ok(AfterExec::No { pid: sitter(set, index, record) });
     let unusable = || -> Option<AfterExec> {
         let pid = visible_holder(record)?;
+        // Not somebody who has sat down since and not yet written the record.
+        if set.sitter(index) != Ok(pid as i32) {
+            return None;
+        }
         if pid == process::pid() {
             let other_image = record.image.load(Ordering::Relaxed) != image();
             return other_image.then_some(AfterExec::Mine);
@@ -234,17 +243,17 @@ fn left_by_exec(region: &Region, set: SemSet, index: u32, cx: &Context<'_>) -> R
         (process::maps_segment(pid, region.shm_id()) == Some(false)).then_some(AfterExec::Freed)
     };
     if unusable().is_none() {
-        return Ok(AfterExec::No { pid });
+        return taken();
     }
     let LockAttempt::Held(lock) = set.lock(cx)? else {
         return Err(cx.os("semop(lock)", Errno(libc::EIDRM)));
     };
-    // Again, under the lock: nobody joins meanwhile, so the semaphore can only fall.
+    // Again, under the lock: from here on nobody sits down, so the semaphore can only fall.
     let held = set.is_held(index).map_err(|e| cx.os("semctl(GETVAL)", e))?;
     match unusable() {
         _ if !held => Ok(AfterExec::Freed),
         Some(AfterExec::Mine) => {
-            // Two threads of this image might both come here: the record says who was first.
+            // Other threads of this image come here one after the other, and find this.
             record.image.store(image(), Ordering::Relaxed);
             Ok(AfterExec::Mine)
         }
@@ -252,6 +261,23 @@ fn left_by_exec(region: &Region, set: SemSet, index: u32, cx: &Context<'_>) -> R
             set.erase_seat(index, &lock).map_err(|e| cx.os("semctl(SETVAL)", e))?;
             Ok(AfterExec::Freed)
         }
-        None => Ok(AfterExec::No { pid }),
+        None => taken(),
+    }
+}
+
+/// Who sits there, for people: the kernel's word, or in another PID namespace the record's.
+fn sitter(set: SemSet, index: u32, record: &SeatRecord) -> u32 {
+    match set.sitter(index) {
+        Ok(pid) if pid > 0 => pid as u32,
+        _ => record.pid.load(Ordering::Relaxed) as u32,
+    }
+}
+
+/// Refuses a ring whose set was removed, or given to the next ring of its name.
+fn still_its_set(region: &Region, cx: &Context<'_>) -> Result<(), Error> {
+    match region.has_its_set() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(cx.os("semop(seat)", Errno(libc::EIDRM))),
+        Err(e) => Err(cx.os("semctl(GETVAL)", e)),
     }
 }

@@ -182,6 +182,12 @@ impl SemSet {
         sem::value(self.id, Self::seat_index(seat)).map(|v| v != 0)
     }
 
+    /// Who changed the seat's semaphore last: its holder, if it is up. 0 when outside this PID
+    /// namespace.
+    pub(crate) fn sitter(self, seat: u32) -> Result<i32, Errno> {
+        sem::last_pid(self.id, Self::seat_index(seat))
+    }
+
     /// Frees a seat whose holder cannot use it any more. Under the lock, after proof: see `seats`.
     pub(crate) fn erase_seat(self, seat: u32, _lock: &LockGuard) -> Result<(), Errno> {
         sem::erase(self.id, Self::seat_index(seat))

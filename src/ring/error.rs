@@ -35,6 +35,10 @@ pub enum RingError {
     /// This handle was made before a `fork`, by the parent. It stays the parent's: attach anew.
     #[error("this handle belongs to the parent process; attach again after fork")]
     Forked,
+    /// The handle inside a [`Trusted`](crate::Trusted) was replaced by one that nobody has vouched
+    /// for: call `trust_peers` on that one.
+    #[error("this handle was not made by trust_peers()")]
+    Untrusted,
     /// The record is longer than a byte ring of this capacity takes (half of it, less 8 bytes).
     #[error("the record is too long for this ring: see max_record()")]
     TooLong,

@@ -8,6 +8,18 @@ pub(crate) fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// The effective group.
+pub(crate) fn effective_gid() -> u32 {
+    // SAFETY: getegid takes no pointer and cannot fail.
+    unsafe { libc::getegid() }
+}
+
+/// A file of `/proc`, which may hold names that are not UTF-8.
+fn read(path: impl AsRef<std::path::Path>) -> Option<String> {
+    let bytes = std::fs::read(path).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// `getpid`, always asked anew: a cached one would be wrong after a fork.
 pub(crate) fn pid() -> u32 {
     // SAFETY: getpid takes no pointer and cannot fail.
@@ -17,7 +29,7 @@ pub(crate) fn pid() -> u32 {
 /// Whether `/proc` shows the PID namespace of this process. In a container that kept the outer
 /// `/proc`, `/proc/PID` is somebody else: nothing must be concluded from it.
 pub(crate) fn proc_is_of_my_namespace() -> bool {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+    let Some(status) = read("/proc/self/status") else { return false };
     // My pids from the namespace of this `/proc` down to mine: one only if they are the same.
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     line.is_some_and(|pids| pids.split_whitespace().count() == 1)
@@ -25,7 +37,7 @@ pub(crate) fn proc_is_of_my_namespace() -> bool {
 
 /// When a process started, in clock ticks since boot. Pid and start time together name a process.
 pub(crate) fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = read(format!("/proc/{pid}/stat"))?;
     // Field 22. The command name (field 2) may hold spaces and brackets: count after the last one.
     let rest = &stat[stat.rfind(')')? + 1..];
     rest.split_whitespace().nth(19)?.parse().ok()
@@ -38,7 +50,7 @@ pub(crate) fn pid_namespace() -> u64 {
 
 /// The mappings of a process. `None`: they cannot be seen, or it has none any more.
 fn maps(pid: u32) -> Option<String> {
-    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).ok().filter(|text| !text.is_empty());
+    let read = |path: std::path::PathBuf| read(path).filter(|text| !text.is_empty());
     // Empty for a zombie; also for one whose first thread has ended (`pthread_exit` in `main`)
     // while the others live and have everything mapped: ask those.
     read(format!("/proc/{pid}/maps").into()).or_else(|| {

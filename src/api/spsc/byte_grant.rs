@@ -17,8 +17,9 @@ impl Trusted<ByteProducer> {
     /// As [`ByteProducer::try_push`].
     pub fn reserve(&mut self, len: usize) -> Result<ByteWriteGrant<'_>, RingError> {
         self.handle.check()?;
+        let trust = self.handle.link.trusted()?;
         let skip = self.handle.engine.room(self.handle.link.cursors(), len)?;
-        Ok(ByteWriteGrant { handle: &mut self.handle, trust: self.trust, skip, len })
+        Ok(ByteWriteGrant { handle: &mut self.handle, trust, skip, len })
     }
 }
 
@@ -79,8 +80,9 @@ impl Trusted<ByteConsumer> {
     pub fn read(&mut self) -> Result<ByteReadGrant<'_>, RingError> {
         let ByteConsumer { engine, link } = &mut self.handle;
         link.check()?;
+        let trust = link.trusted()?;
         let found = unless_closed(link, || engine.next(link.cursors()))?;
-        Ok(ByteReadGrant { handle: &mut self.handle, trust: self.trust, found })
+        Ok(ByteReadGrant { handle: &mut self.handle, trust, found })
     }
 }
 

@@ -212,9 +212,10 @@ impl<T: Payload> Consumer<T> {
     /// # Safety
     /// As [`Producer::trust_peers`](super::Producer::trust_peers).
     #[allow(unsafe_code)]
-    pub unsafe fn trust_peers(self) -> Trusted<Self> {
+    pub unsafe fn trust_peers(mut self) -> Trusted<Self> {
         // SAFETY: the caller's promise is the one that `Trust` asks for.
-        Trusted::new(self, unsafe { Trust::new() })
+        self.link.trust(unsafe { Trust::new() });
+        Trusted::new(self)
     }
 }
 

@@ -32,12 +32,14 @@ impl<T: Payload> Trusted<Producer<T>> {
     pub fn reserve(&mut self, n: usize) -> Result<WriteGrant<'_, T>, RingError> {
         let handle = &mut self.handle;
         handle.check()?;
-        let room = each!(&mut handle.engine, tx => tx.room(&handle.link.cursors().consumer, n as u64))?;
-        let n = (n as u64).min(room);
+        let trust = handle.link.trusted()?;
+        let wanted = (n as u64).max(1);
+        let room = each!(&mut handle.engine, tx => tx.room(&handle.link.cursors().consumer, wanted))?;
+        let n = wanted.min(room);
         if n == 0 {
             return Err(RingError::Full);
         }
-        Ok(WriteGrant { handle, trust: self.trust, n })
+        Ok(WriteGrant { handle, trust, n })
     }
 }
 
@@ -128,14 +130,16 @@ impl<T: Payload> Trusted<Consumer<T>> {
     pub fn read(&mut self, n: usize) -> Result<ReadGrant<'_, T>, RingError> {
         let handle = &mut self.handle;
         handle.link.check()?;
+        let trust = handle.link.trusted()?;
         let Consumer { engine, link } = &mut *handle;
+        let wanted = (n as u64).max(1);
         let available = unless_closed(link, || {
-            match each!(&mut *engine, rx => rx.available(&link.cursors().producer, (n as u64).max(1)))? {
+            match each!(&mut *engine, rx => rx.available(&link.cursors().producer, wanted))? {
                 0 => Err(RingError::Empty),
                 some => Ok(some),
             }
         })?;
-        Ok(ReadGrant { handle, trust: self.trust, n: (n as u64).min(available) })
+        Ok(ReadGrant { handle, trust, n: wanted.min(available) })
     }
 }
 

@@ -19,7 +19,7 @@
 //! **Crashes.** A process may be killed at any instruction. What its pushes committed is delivered;
 //! a push it was in is either committed or has not happened. A message that a killed consumer had
 //! not yet released comes again, to the next consumer. Seats of the dead are taken over by joining;
-//! nothing else needs repair. See `docs/spsc.md`.
+//! nothing else needs repair. What each call says in each state: `docs/states.md`.
 //!
 //! ```
 //! use segring::spsc;

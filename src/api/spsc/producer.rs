@@ -183,9 +183,10 @@ impl<T: Payload> Producer<T> {
     /// it through segring only. (A process that scribbles over it, through `shmat` of its own or a
     /// stray pointer, could change what a reference points to.)
     #[allow(unsafe_code)]
-    pub unsafe fn trust_peers(self) -> Trusted<Self> {
+    pub unsafe fn trust_peers(mut self) -> Trusted<Self> {
         // SAFETY: the caller's promise is the one that `Trust` asks for.
-        Trusted::new(self, unsafe { Trust::new() })
+        self.link.trust(unsafe { Trust::new() });
+        Trusted::new(self)
     }
 }
 

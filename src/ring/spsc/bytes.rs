@@ -15,7 +15,7 @@
 use super::distance;
 use crate::layout::cursors::{Cursors, SideLine};
 use crate::ring::RingError;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, fence};
 
 /// The header of the bytes that are skipped at the wrap.
 const PAD: u64 = u64::MAX;
@@ -50,9 +50,9 @@ pub(crate) fn max_record(capacity: u64) -> usize {
 #[inline(always)]
 fn advance(line: &SideLine, cursor: u64, records: u64) {
     let entry = &line.ledger[(records % 2) as usize];
-    // Relaxed: read by the next holder of my seat only, whom the semaphore orders; and by the
-    // Release store below for observers.
-    entry.cursor.store(cursor, Ordering::Relaxed);
+    // Release: SYNC(ledger), pairs with the Acquire fences in `progress`: who sees this entry
+    // sees that the line's cursor has moved over the record before.
+    entry.cursor.store(cursor, Ordering::Release);
     // Release: SYNC(ledger), pairs with the Acquire in `progress`: who sees this count sees that
     // the entry names another cursor.
     entry.records.store(records, Ordering::Release);
@@ -61,29 +61,41 @@ fn advance(line: &SideLine, cursor: u64, records: u64) {
     line.cursor.store(cursor, Ordering::Release);
 }
 
-/// A side's cursor and the messages before it. Lock-free: looks again only if the side has moved.
+/// Looks at a ledger that keeps moving before an approximate answer is given.
+const MAX_LOOKS: u32 = 100;
+
+/// A side's cursor and the messages before it. Exact while the side rests. While it moves, the count
+/// may be that of a cursor one or two records on.
 pub(crate) fn progress(line: &SideLine) -> Result<(u64, u64), RingError> {
-    // Acquire: pairs with the Release in `advance`: the ledger is at least as new as the cursor.
-    let mut cursor = line.cursor.load(Ordering::Acquire);
-    loop {
+    // Relaxed, then a fence: observers read from a read-only mapping, where a load must be Relaxed.
+    let mut cursor = line.cursor.load(Ordering::Relaxed);
+    let mut latest = 0;
+    for _ in 0..MAX_LOOKS {
         if cursor == 0 {
             return Ok((0, 0));
         }
+        // Acquire: pairs with the Release in `advance`: the ledger is at least as new as the cursor.
+        fence(Ordering::Acquire);
         for entry in &line.ledger {
+            let records = entry.records.load(Ordering::Relaxed);
             // Acquire: SYNC(ledger), pairs with the Release in `advance`.
-            let records = entry.records.load(Ordering::Acquire);
-            // Relaxed: ordered by the Acquire above.
+            fence(Ordering::Acquire);
+            latest = latest.max(records);
+            // Relaxed: ordered by the fence above.
             if entry.cursor.load(Ordering::Relaxed) == cursor {
                 return Ok((cursor, records));
             }
         }
-        // Acquire: as above.
-        let now = line.cursor.load(Ordering::Acquire);
+        // Acquire: SYNC(ledger): an entry that names a later cursor was written after the line's
+        // cursor had moved, so this look finds it moved. (loom found the look without it.)
+        fence(Ordering::Acquire);
+        let now = line.cursor.load(Ordering::Relaxed);
         if now == cursor {
             return Err(RingError::Corrupt);
         }
         cursor = now;
     }
+    Ok((cursor, latest))
 }
 
 fn resume_at(line: &SideLine) -> Result<(u64, u64), RingError> {
