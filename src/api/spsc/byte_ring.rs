@@ -14,6 +14,7 @@ use crate::region::{Context, Error, Name, Region};
 use crate::ring::spsc::bytes::{self, Receiver, Sender};
 use crate::ring::{RingError, wait};
 use crate::sync::Ordering;
+use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,7 +73,7 @@ impl ByteRing {
         let link = Link::join(&self.region, Role::Producer)?;
         let engine = Sender::resume(self.region.byte_slots(), link.cursors()).map_err(|_| self.corrupt())?;
         let closed = link.is_closed();
-        Ok(ByteProducer { engine, link, closed })
+        Ok(ByteProducer { engine: engine.into(), link, closed })
     }
 
     /// Takes the consumer's seat, also that of one that left or died; goes on at its position.
@@ -83,7 +84,7 @@ impl ByteRing {
         let link = Link::join(&self.region, Role::Consumer)?;
         let engine =
             Receiver::resume(self.region.byte_slots(), link.cursors()).map_err(|_| self.corrupt())?;
-        Ok(ByteConsumer { engine, link })
+        Ok(ByteConsumer { engine: engine.into(), link })
     }
 
     fn corrupt(&self) -> Error {
@@ -114,7 +115,7 @@ impl std::fmt::Debug for ByteRing {
 
 /// The pushing side of a [`ByteRing`]. As [`Producer`](super::Producer), for records.
 pub struct ByteProducer {
-    pub(crate) engine: Sender<ByteSlots>,
+    pub(crate) engine: CachePadded<Sender<ByteSlots>>,
     pub(crate) link: Link,
     closed: bool,
 }
@@ -220,7 +221,7 @@ impl ByteProducer {
 
 /// The popping side of a [`ByteRing`]. As [`Consumer`](super::Consumer), for records.
 pub struct ByteConsumer {
-    pub(crate) engine: Receiver<ByteSlots>,
+    pub(crate) engine: CachePadded<Receiver<ByteSlots>>,
     pub(crate) link: Link,
 }
 

@@ -55,10 +55,10 @@ impl<T: Payload> Consumer<T> {
         let corrupt = |_| Error::Corrupt { ring: Context::new(region.name()).ring() };
         let engine = match region.typed_slots::<T>() {
             TypedSlots::Stamped(slots) => {
-                ByLayout::Stamped(Receiver::resume(slots, link.cursors()).map_err(corrupt)?)
+                ByLayout::Stamped(Receiver::resume(slots, link.cursors()).map_err(corrupt)?.into())
             }
             TypedSlots::Dense(slots) => {
-                ByLayout::Dense(Receiver::resume(slots, link.cursors()).map_err(corrupt)?)
+                ByLayout::Dense(Receiver::resume(slots, link.cursors()).map_err(corrupt)?.into())
             }
         };
         Ok(Self { engine, link })

@@ -34,6 +34,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use crossbeam_utils::CachePadded;
+
 mod byte_grant;
 mod byte_ring;
 mod consumer;
@@ -49,9 +51,12 @@ pub use producer::Producer;
 pub use ring::Ring;
 
 /// One half of the algorithm, over the slots that this ring has.
+///
+/// Padded: a program that keeps both handles side by side, for two threads, would have their private
+/// cursors in one cache line (`docs/measurements.md`).
 pub(crate) enum ByLayout<S, D> {
-    Stamped(S),
-    Dense(D),
+    Stamped(CachePadded<S>),
+    Dense(CachePadded<D>),
 }
 
 /// Runs one expression for whichever layout an engine has.

@@ -31,10 +31,10 @@ impl<T: Payload> Producer<T> {
         let corrupt = |_| Error::Corrupt { ring: Context::new(region.name()).ring() };
         let engine = match region.typed_slots::<T>() {
             TypedSlots::Stamped(slots) => {
-                ByLayout::Stamped(Sender::resume(slots, link.cursors()).map_err(corrupt)?)
+                ByLayout::Stamped(Sender::resume(slots, link.cursors()).map_err(corrupt)?.into())
             }
             TypedSlots::Dense(slots) => {
-                ByLayout::Dense(Sender::resume(slots, link.cursors()).map_err(corrupt)?)
+                ByLayout::Dense(Sender::resume(slots, link.cursors()).map_err(corrupt)?.into())
             }
         };
         let closed = link.is_closed();
