@@ -1,6 +1,10 @@
 //! Frames of 1 MiB that are built where they will be read: no copy at all.
 //!
 //! One process, two threads, to keep it short; two processes do the same with the same calls.
+//!
+//! ```text
+//! cargo run --release --example in_place
+//! ```
 
 use segring::{RingError, spsc};
 use std::error::Error;
@@ -9,7 +13,7 @@ use std::time::Instant;
 /// One picture, 1 MiB.
 type Frame = [u8; 1 << 20];
 
-const FRAMES: u64 = 2000;
+const FRAMES: u64 = 500;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let ring = spsc::Ring::<Frame>::builder(segring::Name::private()).capacity(4).create()?;
@@ -28,7 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             tx.wait_for_room(None)?;
             let mut grant = tx.reserve(1)?;
             for frame in grant.iter_mut() {
-                // A real camera would fill all of it. The slot still holds an older frame.
+                // The slot still holds an older frame: every byte is written.
+                frame.fill(number as u8);
                 frame[..8].copy_from_slice(&number.to_le_bytes());
             }
             grant.commit(1);
@@ -48,6 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut frames = rx.read(4)?.releasing();
         while let Some(frame) = frames.next() {
             assert_eq!(frame[..8], expected.to_le_bytes());
+            assert!(frame[8..].iter().all(|byte| *byte == expected as u8));
             expected += 1;
         }
     }

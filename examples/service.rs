@@ -1,12 +1,13 @@
 //! Embedding: a service that takes orders from a ring, survives its clients, and shuts down cleanly.
 //!
 //! ```text
-//! cargo run --example service                 # in one shell; end it with Ctrl-C
+//! cargo run --example service                 # in one shell, first; end it with Ctrl-C
 //! cargo run --example service -- client 1000  # in another, as often as you like, also killed
 //! ```
 
 use segring::{RingError, spsc};
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -29,7 +30,13 @@ fn client(orders: u64) -> Result<(), Box<dyn Error>> {
     // Where the last client stopped, however it ended.
     let first = tx.position();
     for number in first..first + orders {
-        tx.push(Order { number, amount: number * 3 })?;
+        // The order comes back when the service goes; pushing it again waits for the next one.
+        while let Err(rejected) = tx.push(Order { number, amount: number * 3 }) {
+            match rejected.error {
+                RingError::PeerGone { .. } => eprintln!("the service is gone; waiting for it"),
+                error => return Err(error.into()),
+            }
+        }
     }
     println!("sent orders {first} to {}", first + orders);
     Ok(())
@@ -66,10 +73,20 @@ fn service() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn run() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
         Some("client") => client(args.next().map_or(Ok(1000), |n| n.parse())?),
         _ => service(),
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
 }

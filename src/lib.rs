@@ -63,7 +63,7 @@
 //!
 //! # Platform
 //!
-//! Linux, 64-bit, little-endian. Rust 1.85. Tested on x86-64. Limits: see `ipcs -l`; a ring needs
+//! Linux, 64-bit, little-endian. Rust 1.85; in `Cargo.toml` also `zerocopy` with the feature `derive`. Tested on x86-64. Limits: see `ipcs -l`; a ring needs
 //! one segment, one set, and two semaphores more than it has seats.
 #![deny(unsafe_code)]
 

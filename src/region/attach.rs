@@ -275,7 +275,7 @@ fn wait_until_ready(mapping: &Mapping, stat: &shm::Stat, cx: &Context<'_>) -> Re
             }
             return Err(Error::NotReady {
                 ring: cx.ring(),
-                what: "its creator died half-way; create it again (create, or create_or_attach), which cleans it up".into(),
+                what: "its creator died half-way; create it again (create, or create_or_attach), which cleans it up (a segment of another program that is all zero looks the same; create leaves that one alone)".into(),
             });
         };
         if Instant::now() > give_up {

@@ -31,7 +31,7 @@ Exit codes:
   130  interrupted by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP: what recv has made is removed
 
 After kill -9 of both sides the ring stays, with what is in it. A recv started then writes that out
-and exits with 3; 'segring rm NAME' throws it away.
+and exits with 3, unless the end of the stream was in it; 'segring rm NAME' throws it away.
 
 Programs that use the library end a stream by an empty record, or by closing the ring.";
 
