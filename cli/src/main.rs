@@ -20,16 +20,15 @@ enum Command {
     Ring(commands::Command),
     /// Compare the ring with pipes, queues and sockets, between two real processes.
     Bench(bench::BenchArgs),
-    /// One side of a benchmark, started by `bench`.
-    #[command(hide = true)]
-    BenchWorker(bench::WorkerArgs),
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = bench::worker() {
+        return code;
+    }
     let result = match Cli::parse().command {
         Command::Ring(command) => commands::run(command),
         Command::Bench(args) => bench::run(args),
-        Command::BenchWorker(args) => bench::worker(args),
     };
     result.unwrap_or_else(|error| {
         commands::complain(format_args!("{error:#}"));

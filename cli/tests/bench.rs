@@ -118,9 +118,9 @@ fn every_transport_moves_verified_messages_and_leaves_nothing() {
 
 fn check_rows(rows: &[Value]) {
     let transports: BTreeSet<&str> = rows.iter().filter_map(|row| row["transport"].as_str()).collect();
-    let wanted =
-        ["byte ring", "fifo", "pipe", "posix queue", "ring", "sysv queue", "tcp", "textbook", "unix socket"];
-    assert!(transports.into_iter().eq(wanted));
+    let wanted = "bare blocks, bare futex, bare one line, bare stamped lines, bare two lines, byte ring, fifo, \
+                  file lock, pipe, posix queue, ring, robust mutex, sysv queue, tcp, textbook, unix socket";
+    assert_eq!(transports.into_iter().collect::<Vec<_>>().join(", "), wanted);
     for mode in ["single", "bulk", "in place", "round trip"] {
         assert!(rows.iter().any(|row| row["transport"] == "ring" && row["mode"] == mode), "{mode}");
     }
@@ -140,7 +140,10 @@ fn check_rows(rows: &[Value]) {
         let bytes = figure("msgs_per_s") * figure("size");
         assert!((figure("bytes_per_s") / bytes - 1.0).abs() < 1e-9, "{row}");
         assert!(figure("min") <= figure("median") && figure("median") <= figure("max"), "{row}");
-        assert!(figure("ratio_vs_pipe") > 0.0, "{row}");
+        assert!(figure("ratio_vs_pipe") > 0.0 && figure("share_of_limit") > 0.0, "{row}");
+        if row["transport"] == row["limit"] {
+            assert_eq!(figure("share_of_limit"), 1.0, "{row}");
+        }
         if row["transport"] == "pipe" && (row["mode"] == "single" || row["mode"] == "round trip") {
             assert_eq!(figure("ratio_vs_pipe"), 1.0, "{row}");
         }
@@ -158,12 +161,13 @@ fn sizes_and_filter() {
     let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("rows");
     let names: BTreeSet<_> =
         rows.iter().map(|row| (row["transport"].as_str(), row["size"].as_u64())).collect();
-    assert!(names.into_iter().eq([(Some("fifo"), Some(64)), (Some("pipe"), Some(64))]));
+    let wanted = ["bare blocks", "bare two lines", "fifo", "pipe"];
+    assert!(names.into_iter().eq(wanted.map(|name| (Some(name), Some(64)))));
     for (args, complaint) in
         [(["--sizes", "9"], "--sizes: 9"), (["--filter", "pigeon"], "--filter: \"pigeon\"")]
     {
         let output = run(&args);
-        assert!(!output.status.success());
+        assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains(complaint), "{output:?}");
     }
 }

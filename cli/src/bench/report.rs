@@ -1,11 +1,9 @@
 //! The table for people.
 
-use super::cores::{self, Cores};
-use super::plan::{Mode, Transport};
-use super::results::Row;
+use segring_bench::{Cores, Mode, PIPE, RING, Row, machine};
 use std::fmt::{self, Write};
 
-/// The whole report, at most 100 columns wide.
+/// The whole report, at most 104 columns wide.
 pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> {
     let mut out = String::new();
     head(&mut out, rows, cores)?;
@@ -15,8 +13,8 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
         writeln!(out, "\nMessages of {} bytes", same_size[0].size)?;
         writeln!(
             out,
-            "  {:<12} {:<9} {:<21} {:>6}  {:>7} {:<19} {:>7} {:>8}",
-            "transport", "mode", "calls", "copies", "M msg/s", "(min … max)", "GB/s", "vs pipe"
+            "  {:<18} {:<8} {:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {:>5}",
+            "transport", "mode", "calls", "copies", "M msg/s", "(min … max)", "GB/s", "vs pipe", "limit"
         )?;
         for row in same_size {
             line(&mut out, row)?;
@@ -26,8 +24,8 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
         writeln!(out, "\nRound trip: a message of {} bytes there, its answer back", first.size)?;
         writeln!(
             out,
-            "  {:<12} {:<18} {:>10}  {:>9} {:<19} {:>8}",
-            "transport", "calls", "median µs", "M trips/s", "(min … max)", "vs pipe"
+            "  {:<18} {:<18} {:>10}  {:>9} {:<19} {:>7} {:>5}",
+            "transport", "calls", "median µs", "M trips/s", "(min … max)", "vs pipe", "limit"
         )?;
         for row in &round_trips {
             round_trip(&mut out, row)?;
@@ -39,7 +37,7 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
 
 fn head(out: &mut String, rows: &[Row], cores: &Cores) -> fmt::Result {
     let runs = rows.iter().map(|row| row.runs).max().unwrap_or(0);
-    writeln!(out, "{}", cores::machine())?;
+    writeln!(out, "{}", machine())?;
     writeln!(out, "Two processes on {}.", cores.note)?;
     if cores.pair.is_none() {
         writeln!(out, "Without a second core the figures show the scheduler more than the transports.")?;
@@ -54,7 +52,7 @@ fn head(out: &mut String, rows: &[Row], cores: &Cores) -> fmt::Result {
 }
 
 fn line(out: &mut String, row: &Row) -> fmt::Result {
-    write!(out, "  {:<12} {:<9} ", row.transport, row.mode)?;
+    write!(out, "  {:<18} {:<8} ", row.transport, row.mode)?;
     let (Some(median), Some(min), Some(max), Some(bytes)) = (row.median, row.min, row.max, row.bytes_per_s)
     else {
         return writeln!(out, "{}", row.note.as_deref().unwrap_or("not measured"));
@@ -62,18 +60,19 @@ fn line(out: &mut String, row: &Row) -> fmt::Result {
     let range = format!("({} … {})", millions(min), millions(max));
     writeln!(
         out,
-        "{:<21} {:>6}  {:>7} {:<19} {:>7} {:>8}",
+        "{:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {:>5}",
         row.api,
         row.copies,
         millions(median),
         range,
         digits(bytes / 1e9),
-        ratio(row.ratio_vs_pipe)
+        ratio(row.ratio_vs_pipe),
+        share(row)
     )
 }
 
 fn round_trip(out: &mut String, row: &Row) -> fmt::Result {
-    write!(out, "  {:<12} ", row.transport)?;
+    write!(out, "  {:<18} ", row.transport)?;
     let (Some(median), Some(min), Some(max), Some(p50)) =
         (row.median, row.min, row.max, row.round_trip_p50_ns)
     else {
@@ -82,12 +81,13 @@ fn round_trip(out: &mut String, row: &Row) -> fmt::Result {
     let range = format!("({} … {})", millions(min), millions(max));
     writeln!(
         out,
-        "{:<18} {:>10.2}  {:>9} {:<19} {:>8}",
+        "{:<18} {:>10.2}  {:>9} {:<19} {:>7} {:>5}",
         row.api,
         p50 / 1e3,
         millions(median),
         range,
-        ratio(row.ratio_vs_pipe)
+        ratio(row.ratio_vs_pipe),
+        share(row)
     )
 }
 
@@ -96,6 +96,9 @@ copies: of the payload, from the producer's private memory to the consumer's. In
 payload is built in the ring and read there, so there are none. single: one message per call.
 bulk: up to 64 messages per call on a ring of 1 MiB; on streams as many as 32 KiB hold, and the
 pipes enlarged to 1 MiB. textbook: an array in shared memory under three System V semaphores.
+limit: the part that a transport reaches of what the machine can do with no guarantee at all, in
+the same rounds: the rows called bare. Lines with a stamp for single messages below 64 bytes, a
+line there and another back for round trips, blocks of 32 KiB for the rest.
 ";
 
 fn foot(out: &mut String, rows: &[Row]) -> fmt::Result {
@@ -109,8 +112,8 @@ fn foot(out: &mut String, rows: &[Row]) -> fmt::Result {
 fn reading(out: &mut String, rows: &[Row]) -> fmt::Result {
     let small = rows.iter().map(|row| row.size).filter(|&size| size <= 64).max();
     let large = rows.iter().map(|row| row.size).max();
-    let ring = |mode, size| ratio_of(rows, Transport::Ring, mode, size);
-    let pipe_bulk = |size| ratio_of(rows, Transport::Pipe, Mode::Bulk, size);
+    let ring = |mode, size| ratio_of(rows, RING, mode, size);
+    let pipe_bulk = |size| ratio_of(rows, PIPE, Mode::Bulk, size);
     if let (Some(size), Some(single)) = (small, ring(Mode::Single, small)) {
         write!(out, "{size} bytes, ring against pipe: x{} with one message per call", digits(single))?;
         if let (Some(bulk), Some(pipe)) = (ring(Mode::Bulk, small), pipe_bulk(small)) {
@@ -128,7 +131,7 @@ fn reading(out: &mut String, rows: &[Row]) -> fmt::Result {
     Ok(())
 }
 
-fn ratio_of(rows: &[Row], transport: Transport, mode: Mode, size: Option<usize>) -> Option<f64> {
+fn ratio_of(rows: &[Row], transport: &str, mode: Mode, size: Option<usize>) -> Option<f64> {
     let wanted = |row: &&Row| (row.cell.transport, row.cell.mode, Some(row.size)) == (transport, mode, size);
     rows.iter().find(wanted)?.ratio_vs_pipe
 }
@@ -147,6 +150,14 @@ fn digits(value: f64) -> String {
         _ => 4,
     };
     format!("{value:.decimals$}")
+}
+
+/// What part of the machine's limit it reaches.
+fn share(row: &Row) -> String {
+    match row.share_of_limit {
+        Some(share) if row.transport != row.limit => format!("{:.0}%", share * 100.0),
+        _ => "-".to_owned(),
+    }
 }
 
 fn ratio(value: Option<f64>) -> String {

@@ -1,9 +1,11 @@
-//! One side of a run, in a process of its own.
+//! One side of a run, in a process of its own; or both sides, in two threads.
 
-use super::control::{Assignment, Go, Reply, Times, receive_fds};
-use super::plan::Mode;
-use super::transports::{self, Receiver, Sender};
-use super::{WorkerArgs, cores, keeper};
+mod threads;
+
+use crate::control::{Assignment, Go, Part, Reply, Times, receive_fds};
+use crate::plan::{Catalogue, Mode};
+use crate::transport::{Ends, Receiver, Sender};
+use crate::{WORKER, cores, keeper};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
@@ -13,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 /// Answers of a round trip have other sequence numbers than the messages.
-const ANSWERS: u64 = 1 << 63;
+pub(crate) const ANSWERS: u64 = 1 << 63;
 
 /// What a worker does with its ends.
 enum Work {
@@ -23,13 +25,26 @@ enum Work {
     Answer(Box<dyn Receiver>, Box<dyn Sender>),
 }
 
-/// The whole life of the process.
-pub(super) fn main(args: &WorkerArgs) -> Result<ExitCode> {
-    if args.role == keeper::ROLE {
-        return keeper::main();
+/// For the first line of `main`: if this process was started as a worker, it is one, and this is
+/// its exit code.
+pub fn worker(catalogue: &Catalogue) -> Option<ExitCode> {
+    let mut args = std::env::args().skip(1);
+    if args.next()? != WORKER {
+        return None;
     }
-    let assignment: Assignment =
-        serde_json::from_str(&args.assignment).context("bench-worker is started by bench, not by hand")?;
+    let role = args.next().unwrap_or_default();
+    let result =
+        if role == keeper::ROLE { keeper::main() } else { main(&args.next().unwrap_or_default(), catalogue) };
+    Some(result.unwrap_or_else(|error| {
+        eprintln!("segring: {role}: {error:#}");
+        ExitCode::FAILURE
+    }))
+}
+
+/// The whole life of the process.
+fn main(assignment: &str, catalogue: &Catalogue) -> Result<ExitCode> {
+    let assignment: Assignment = serde_json::from_str(assignment)
+        .with_context(|| format!("{WORKER} is started by the benchmark, not by hand"))?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).context("prctl(PR_SET_PDEATHSIG)")?;
     if nix::unistd::getppid().as_raw() != assignment.parent {
         // The parent ended before that call: nobody wants this worker any more.
@@ -37,7 +52,7 @@ pub(super) fn main(args: &WorkerArgs) -> Result<ExitCode> {
     }
     let stdin = std::io::stdin().as_fd().try_clone_to_owned().context("dup")?;
     let control = UnixStream::from(stdin);
-    match serve(assignment, &control) {
+    match serve(assignment, &control, catalogue) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(e) => {
             // The parent tells the user. If it has gone, there is nobody to tell.
@@ -53,40 +68,55 @@ fn say(mut control: &UnixStream, reply: &Reply) -> Result<()> {
     control.write_all(line.as_bytes()).context("write to the parent")
 }
 
-fn serve(assignment: Assignment, control: &UnixStream) -> Result<()> {
-    if let Some(core) = assignment.core {
-        cores::pin(core)?;
+fn serve(assignment: Assignment, control: &UnixStream, catalogue: &Catalogue) -> Result<()> {
+    let cell = assignment.cell.find(catalogue)?;
+    let fds = receive_fds(control)?;
+    match (assignment.part, catalogue.find(cell.transport)?.ends) {
+        (Part::Side { core, asks, sender, receiver }, Ends::Processes(ends)) => {
+            if let Some(core) = core {
+                cores::pin(core)?;
+            }
+            let mut fds = fds.into_iter();
+            // In the order in which the parent sent their descriptors.
+            let sender = sender.map(|end| ends.sender(cell, end.join(&mut fds)?)).transpose()?;
+            let receiver = receiver.map(|end| ends.receiver(cell, end.join(&mut fds)?)).transpose()?;
+            let mut work = Work::of(cell.mode, asks, sender, receiver)?;
+            obey(control, |go| run(&mut work, go))
+        }
+        (Part::Threads { cores }, Ends::Threads(ends)) => {
+            let mut both = threads::Both::start(cell, ends, cores)?;
+            obey(control, |go| both.run(go))
+        }
+        _ => bail!("{cell}: an assignment for another kind of ends"),
     }
-    let mut work = open(assignment, control)?;
+}
+
+/// Does what the parent says until it hangs up.
+fn obey(control: &UnixStream, mut run: impl FnMut(Go) -> Result<Times>) -> Result<()> {
     say(control, &Reply::Ready)?;
     for line in BufReader::new(control).lines() {
         let line = line.context("read from the parent")?;
         let go: Go = serde_json::from_str(&line).context("order")?;
-        let times = run(&mut work, go)?;
-        say(control, &Reply::Done(times))?;
+        say(control, &Reply::Done(run(go)?))?;
     }
     Ok(())
 }
 
-fn open(assignment: Assignment, control: &UnixStream) -> Result<Work> {
-    let cell = assignment.cell;
-    let mut fds = receive_fds(control)?.into_iter();
-    // In the order in which the parent sent their descriptors.
-    let sender = match assignment.sender {
-        Some(end) => Some(transports::sender(cell, end.join(&mut fds)?)?),
-        None => None,
-    };
-    let receiver = match assignment.receiver {
-        Some(end) => Some(transports::receiver(cell, end.join(&mut fds)?)?),
-        None => None,
-    };
-    Ok(match (sender, receiver, cell.mode) {
-        (Some(sender), Some(receiver), Mode::RoundTrip) if assignment.asks => Work::Ask(sender, receiver),
-        (Some(sender), Some(receiver), Mode::RoundTrip) => Work::Answer(receiver, sender),
-        (Some(sender), None, _) => Work::Produce(sender),
-        (None, Some(receiver), _) => Work::Consume(receiver),
-        _ => bail!("an assignment without fitting ends"),
-    })
+impl Work {
+    fn of(
+        mode: Mode,
+        asks: bool,
+        sender: Option<Box<dyn Sender>>,
+        receiver: Option<Box<dyn Receiver>>,
+    ) -> Result<Self> {
+        Ok(match (sender, receiver, mode) {
+            (Some(sender), Some(receiver), Mode::RoundTrip) if asks => Self::Ask(sender, receiver),
+            (Some(sender), Some(receiver), Mode::RoundTrip) => Self::Answer(receiver, sender),
+            (Some(sender), None, _) => Self::Produce(sender),
+            (None, Some(receiver), _) => Self::Consume(receiver),
+            _ => bail!("an assignment without fitting ends"),
+        })
+    }
 }
 
 fn now() -> Result<u64> {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 /// A kernel object by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::bench) enum Object {
+pub(crate) enum Object {
     Segment(i32),
     Set(i32),
     Queue(i32),
@@ -17,7 +17,7 @@ pub(in crate::bench) enum Object {
 
 impl Object {
     /// Removes it. One that is gone already is no error.
-    pub(in crate::bench) fn remove(self) -> Result<()> {
+    pub(crate) fn remove(self) -> Result<()> {
         let result = match self {
             // SAFETY: IPC_RMID takes no buffer.
             Self::Segment(id) => unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) },
@@ -45,7 +45,7 @@ impl Drop for Owned {
 }
 
 /// Takes care of an object that was just made, here and in the keeper.
-pub(super) fn own(object: Object, keeper: &Rc<Keeper>) -> Result<[Box<dyn Any>; 2]> {
+pub(crate) fn own(object: Object, keeper: &Rc<Keeper>) -> Result<[Box<dyn Any>; 2]> {
     let owned = Owned(object);
     let kept = keeper.watch(&[object])?;
     Ok([Box::new(owned), Box::new(kept)])
@@ -53,17 +53,17 @@ pub(super) fn own(object: Object, keeper: &Rc<Keeper>) -> Result<[Box<dyn Any>; 
 
 const PRIVATE: i32 = libc::IPC_CREAT | 0o600;
 
-pub(super) fn new_segment(size: usize) -> Result<i32, Errno> {
+pub(crate) fn new_segment(size: usize) -> Result<i32, Errno> {
     // SAFETY: no pointers.
     Errno::result(unsafe { libc::shmget(libc::IPC_PRIVATE, size, PRIVATE) })
 }
 
-pub(super) fn new_set(count: i32) -> Result<i32, Errno> {
+pub(crate) fn new_set(count: i32) -> Result<i32, Errno> {
     // SAFETY: no pointers.
     Errno::result(unsafe { libc::semget(libc::IPC_PRIVATE, count, PRIVATE) })
 }
 
-pub(super) fn new_queue() -> Result<i32, Errno> {
+pub(crate) fn new_queue() -> Result<i32, Errno> {
     // SAFETY: no pointers.
     Errno::result(unsafe { libc::msgget(libc::IPC_PRIVATE, PRIVATE) })
 }

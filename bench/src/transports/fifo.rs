@@ -1,14 +1,33 @@
 //! The named pipe. Its name exists only while this process opens both ends.
 
 use super::pipe::at_its_best;
-use super::{Channel, Mode};
+use super::{Cell, Channel, End, Keeper, Made, Mode, Processes, Receiver, Sender, stream};
+use crate::for_size;
 use anyhow::{Context, Result};
 use nix::sys::stat::Mode as Permissions;
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// `mkfifo`.
+pub(super) struct Fifo;
+
+impl Processes for Fifo {
+    fn make(&self, cell: Cell, _: &Rc<Keeper>) -> Result<Made> {
+        Ok(Made::Channel(make(cell.mode)?))
+    }
+
+    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
+        for_size!(cell.size, N => stream::sender::<N>(cell.mode, end))
+    }
+
+    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
+        for_size!(cell.size, N => stream::receiver::<N>(cell.mode, end))
+    }
+}
 
 /// A directory that goes when this is dropped.
 struct Directory(PathBuf);
@@ -19,7 +38,7 @@ impl Drop for Directory {
     }
 }
 
-pub(super) fn make(mode: Mode) -> Result<Channel> {
+fn make(mode: Mode) -> Result<Channel> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let n = COUNT.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("segring-bench-{}-{n}", std::process::id()));

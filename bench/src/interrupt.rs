@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Tells of a signal that came.
-pub(super) struct Interrupt {
+pub(crate) struct Interrupt {
     signal: Arc<AtomicUsize>,
     readable: UnixStream,
 }
 
 /// The error that a signal becomes.
 #[derive(Debug)]
-pub(super) struct Interrupted {
-    pub(super) signal: usize,
+pub struct Interrupted {
+    /// Its number.
+    pub signal: usize,
 }
 
 impl std::fmt::Display for Interrupted {
@@ -28,7 +29,7 @@ impl std::fmt::Display for Interrupted {
 impl std::error::Error for Interrupted {}
 
 impl Interrupt {
-    pub(super) fn install() -> Result<Self> {
+    pub(crate) fn install() -> Result<Self> {
         let signal = Arc::new(AtomicUsize::new(0));
         let (readable, writable) = UnixStream::pair().context("socketpair")?;
         for number in [SIGINT, SIGTERM, SIGHUP] {
@@ -42,7 +43,7 @@ impl Interrupt {
     }
 
     /// Fails if a signal has come.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         // Relaxed: a number on its own; the socket makes sure that somebody looks.
         match self.signal.load(Ordering::Relaxed) {
             0 => Ok(()),
@@ -51,7 +52,7 @@ impl Interrupt {
     }
 
     /// Becomes readable when a signal comes.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.readable.as_fd()
     }
 }

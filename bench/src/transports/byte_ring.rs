@@ -1,12 +1,42 @@
 //! The ring of records: one record per call, and in place.
 
-use super::{Channel, End, Keeper, Object, Receiver, Sender, ids};
-use crate::bench::payload::{check_bytes, fill};
+use super::sysv::Object;
+use super::{Cell, Channel, End, Keeper, Made, Mode, Processes, Receiver, Sender};
+use crate::for_size;
+use crate::payload::{check_bytes, fill};
 use anyhow::{Context, Result};
 use segring::spsc::{ByteConsumer, ByteProducer, ByteRing};
 use segring::{Name, RingError, Trusted};
 use std::rc::Rc;
 use zerocopy::{FromBytes, IntoBytes};
+
+/// `spsc::ByteRing`.
+pub(super) struct Records;
+
+impl Processes for Records {
+    fn make(&self, _: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
+        Ok(Made::Channel(make(keeper)?))
+    }
+
+    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
+        for_size!(cell.size, N => Ok(match cell.mode {
+            Mode::InPlace => Box::new(InPlaceSender::<N>::open(&end)?),
+            _ => Box::new(SingleSender::<N>::open(&end)?),
+        }))
+    }
+
+    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
+        for_size!(cell.size, N => Ok(match cell.mode {
+            Mode::InPlace => Box::new(InPlaceReceiver::<N>::open(&end)?),
+            _ => Box::new(SingleReceiver::<N>::open(&end)?),
+        }))
+    }
+}
+
+/// The calls that carry a message.
+pub(super) fn api(mode: Mode) -> &'static str {
+    if mode == Mode::InPlace { "reserve/read" } else { "push/pop" }
+}
 
 /// Removes the ring when the run is over.
 struct Removed(ByteRing);
@@ -20,7 +50,7 @@ impl Drop for Removed {
 }
 
 /// With the default capacity, 1 MiB.
-pub(super) fn make(keeper: &Rc<Keeper>) -> Result<Channel> {
+fn make(keeper: &Rc<Keeper>) -> Result<Channel> {
     let ring = Removed(ByteRing::builder(Name::private()).prefault(true).create()?);
     let stats = ring.0.stats()?;
     let kept = keeper.watch(&[Object::Segment(stats.shm_id), Object::Set(stats.sem_id)])?;
@@ -28,17 +58,17 @@ pub(super) fn make(keeper: &Rc<Keeper>) -> Result<Channel> {
 }
 
 fn attach(end: &End) -> Result<ByteRing> {
-    let [id] = ids(end)?;
+    let [id] = end.ids()?;
     Ok(ByteRing::builder(Name::id(id)).prefault(true).attach()?)
 }
 
-pub(super) struct SingleSender<const N: usize> {
+struct SingleSender<const N: usize> {
     tx: ByteProducer,
     record: Vec<[u64; N]>,
 }
 
 impl<const N: usize> SingleSender<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
+    fn open(end: &End) -> Result<Self> {
         Ok(Self { tx: attach(end)?.producer()?, record: vec![[0; N]] })
     }
 }
@@ -53,13 +83,13 @@ impl<const N: usize> Sender for SingleSender<N> {
     }
 }
 
-pub(super) struct SingleReceiver<const N: usize> {
+struct SingleReceiver<const N: usize> {
     rx: ByteConsumer,
     record: Vec<u8>,
 }
 
 impl<const N: usize> SingleReceiver<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
+    fn open(end: &End) -> Result<Self> {
         Ok(Self { rx: attach(end)?.consumer()?, record: Vec::with_capacity(N * 8) })
     }
 }
@@ -74,12 +104,12 @@ impl<const N: usize> Receiver for SingleReceiver<N> {
     }
 }
 
-pub(super) struct InPlaceSender<const N: usize> {
+struct InPlaceSender<const N: usize> {
     tx: Trusted<ByteProducer>,
 }
 
 impl<const N: usize> InPlaceSender<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
+    fn open(end: &End) -> Result<Self> {
         let tx = attach(end)?.producer()?;
         // SAFETY: the ring is private to one run of the benchmark, whose processes write into it
         // through segring only.
@@ -108,12 +138,12 @@ impl<const N: usize> Sender for InPlaceSender<N> {
     }
 }
 
-pub(super) struct InPlaceReceiver<const N: usize> {
+struct InPlaceReceiver<const N: usize> {
     rx: Trusted<ByteConsumer>,
 }
 
 impl<const N: usize> InPlaceReceiver<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
+    fn open(end: &End) -> Result<Self> {
         let rx = attach(end)?.consumer()?;
         // SAFETY: as the sender's.
         Ok(Self { rx: unsafe { rx.trust_peers() } })

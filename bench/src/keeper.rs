@@ -4,8 +4,8 @@
 //! reads from a pipe which objects exist; at the end of the pipe, which the kernel makes whatever
 //! happens to the writer, it removes those that are left. Usually there are none.
 
-use super::transports::Object;
-use super::{OWN_PROGRAM, WORKER};
+use crate::transports::sysv::Object;
+use crate::{OWN_PROGRAM, WORKER};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
@@ -14,7 +14,7 @@ use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 use std::rc::Rc;
 
 /// Its role among the workers.
-pub(super) const ROLE: &str = "keeper";
+pub(crate) const ROLE: &str = "keeper";
 
 #[derive(Serialize, Deserialize)]
 enum Note {
@@ -23,14 +23,14 @@ enum Note {
 }
 
 /// The parent's tie to the keeper's process.
-pub(super) struct Keeper {
+pub struct Keeper {
     /// `None` only while it is being dropped.
     pipe: Option<ChildStdin>,
     child: Child,
 }
 
 impl Keeper {
-    pub(super) fn start() -> Result<Rc<Self>> {
+    pub(crate) fn start() -> Result<Rc<Self>> {
         let mut child = Command::new(OWN_PROGRAM)
             .arg0("segring")
             .args([WORKER, ROLE])
@@ -45,7 +45,7 @@ impl Keeper {
     }
 
     /// Objects that were just made, until the result is dropped.
-    pub(super) fn watch(self: &Rc<Self>, objects: &[Object]) -> Result<Kept> {
+    pub(crate) fn watch(self: &Rc<Self>, objects: &[Object]) -> Result<Kept> {
         for &object in objects {
             self.tell(&Note::Made(object))?;
         }
@@ -68,7 +68,7 @@ impl Drop for Keeper {
 }
 
 /// Objects that the keeper watches.
-pub(super) struct Kept {
+pub struct Kept {
     keeper: Rc<Keeper>,
     objects: Vec<Object>,
 }
@@ -83,7 +83,7 @@ impl Drop for Kept {
 }
 
 /// The keeper's process.
-pub(super) fn main() -> Result<ExitCode> {
+pub(crate) fn main() -> Result<ExitCode> {
     let mut left: Vec<Object> = Vec::new();
     for line in std::io::stdin().lock().lines() {
         // A line that the writer's death cut short names nothing.

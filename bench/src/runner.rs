@@ -1,13 +1,13 @@
-//! Two workers and what is between them: started, watched, and always ended.
+//! The workers and what is between them: started, watched, and always ended.
 
-use super::control::{Assignment, EndIds, Go, Reply, Times, send_fds};
-use super::cores::Cores;
-use super::interrupt::Interrupt;
-use super::keeper::Keeper;
-use super::plan::{Cell, Mode};
-use super::transports::{self, Channel, End, Made};
-use super::{OWN_PROGRAM, WORKER};
-use anyhow::{Context, Result, anyhow, bail};
+use crate::control::{Assignment, CellName, EndIds, Go, Part, Reply, Times, send_fds};
+use crate::cores::{self, Cores};
+use crate::interrupt::Interrupt;
+use crate::keeper::Keeper;
+use crate::plan::{Catalogue, Cell, Mode};
+use crate::transport::{Channel, End, Ends, Made, Processes};
+use crate::{OWN_PROGRAM, WORKER};
+use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read, Write};
@@ -24,10 +24,39 @@ const WATCHDOG: Duration = Duration::from_secs(15);
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What every run needs.
-pub(super) struct Stage {
-    pub(super) cores: Cores,
-    pub(super) keeper: Rc<Keeper>,
-    pub(super) interrupt: Interrupt,
+pub struct Stage<'a> {
+    /// Where the two sides run.
+    pub cores: Cores,
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) keeper: Rc<Keeper>,
+    pub(crate) interrupt: Interrupt,
+}
+
+impl<'a> Stage<'a> {
+    /// Takes over signals that end the program, chooses two cores, and starts the process that
+    /// cleans up if this one is killed.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set(catalogue: &'a Catalogue) -> Result<Self> {
+        // Before anything exists that a signal could leave behind.
+        let interrupt = Interrupt::install()?;
+        Ok(Self { cores: cores::choose()?, catalogue, keeper: Keeper::start()?, interrupt })
+    }
+
+    /// Why this system or library cannot do it, if it cannot.
+    ///
+    /// # Errors
+    /// What the transport says.
+    pub fn impossible(&self, cell: Cell) -> Result<Option<String>> {
+        Ok(match self.catalogue.find(cell.transport)?.ends {
+            Ends::Threads(ends) => ends.impossible(cell),
+            Ends::Processes(ends) => match ends.make(cell, &self.keeper)? {
+                Made::Channel(_) => None,
+                Made::Impossible(why) => Some(why),
+            },
+        })
+    }
 }
 
 /// One worker's process. Killed and reaped on drop.
@@ -125,50 +154,67 @@ impl Worker {
     }
 }
 
-/// Producer and consumer of one cell, their ends open. The workers are dropped before the channels.
-pub(super) struct Pair<'a> {
+/// The workers of one cell, their ends open. They are dropped before the channels.
+pub struct Pair<'a> {
     cell: Cell,
-    stage: &'a Stage,
-    workers: [Worker; 2],
+    stage: &'a Stage<'a>,
+    /// Producer and consumer, or one that is both.
+    workers: Vec<Worker>,
     next: u64,
     _channels: Vec<Channel>,
 }
 
 /// What one run measured.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
-    pub(super) messages: u64,
-    pub(super) nanoseconds: u64,
-    pub(super) p50: Option<u64>,
+pub struct Run {
+    /// Messages, or round trips, all of them checked.
+    pub messages: u64,
+    /// From before the first message to after the check of the last.
+    pub nanoseconds: u64,
+    /// The median round trip in nanoseconds, where round trips were made.
+    pub p50: Option<u64>,
 }
 
 impl Run {
-    pub(super) fn per_second(self) -> f64 {
+    /// Messages per second.
+    pub fn per_second(self) -> f64 {
         self.messages as f64 * 1e9 / self.nanoseconds.max(1) as f64
     }
 }
 
 /// What came of starting a cell.
-pub(super) enum Started<'a> {
+pub enum Started<'a> {
+    /// It runs.
     Pair(Pair<'a>),
+    /// It cannot, and why.
     Impossible(String),
 }
 
 impl<'a> Pair<'a> {
-    /// Makes the channels, starts both processes and waits until both have opened their ends.
-    pub(super) fn start(cell: Cell, stage: &'a Stage) -> Result<Started<'a>> {
+    /// Makes the channels, starts the workers and waits until both have opened their ends.
+    ///
+    /// # Errors
+    /// What the transport says; a signal.
+    pub fn start(cell: Cell, stage: &'a Stage<'a>) -> Result<Started<'a>> {
         stage.interrupt.check()?;
-        Self::try_start(cell, stage).with_context(|| cell.to_string())
+        let started = match stage.catalogue.find(cell.transport)?.ends {
+            Ends::Processes(ends) => Self::processes(cell, ends, stage),
+            Ends::Threads(ends) => match ends.impossible(cell) {
+                Some(why) => Ok(Started::Impossible(why)),
+                None => Self::threads(cell, stage),
+            },
+        };
+        started.with_context(|| cell.to_string())
     }
 
-    fn try_start(cell: Cell, stage: &'a Stage) -> Result<Started<'a>> {
-        let mut there = match transports::make(cell, &stage.keeper)? {
+    fn processes(cell: Cell, ends: &dyn Processes, stage: &'a Stage<'a>) -> Result<Started<'a>> {
+        let mut there = match ends.make(cell, &stage.keeper)? {
             Made::Channel(channel) => channel,
             Made::Impossible(why) => return Ok(Started::Impossible(why)),
         };
         let mut back = None;
         if cell.mode == Mode::RoundTrip {
-            match transports::make(cell, &stage.keeper)? {
+            match ends.make_back(cell, &there, &stage.keeper)? {
                 Made::Channel(channel) => back = Some(channel),
                 Made::Impossible(why) => return Ok(Started::Impossible(why)),
             }
@@ -184,9 +230,31 @@ impl<'a> Pair<'a> {
         let producer = start(cell, "producer", cores.map(|c| c.0), message_out, answer_in)?;
         let consumer = start(cell, "consumer", cores.map(|c| c.1), answer_out, message_in)?;
         let channels = std::iter::once(there).chain(back).collect();
-        let workers = [producer, consumer];
+        Self::ready(cell, stage, vec![producer, consumer], channels)
+    }
+
+    fn threads(cell: Cell, stage: &'a Stage<'a>) -> Result<Started<'a>> {
+        let assignment = Assignment {
+            cell: CellName::of(cell),
+            parent: nix::unistd::getpid().as_raw(),
+            part: Part::Threads { cores: stage.cores.pair },
+        };
+        Self::ready(
+            cell,
+            stage,
+            vec![Worker::start("process of both threads", &assignment, &[])?],
+            Vec::new(),
+        )
+    }
+
+    fn ready(
+        cell: Cell,
+        stage: &'a Stage<'a>,
+        workers: Vec<Worker>,
+        channels: Vec<Channel>,
+    ) -> Result<Started<'a>> {
         let mut pair = Self { cell, stage, workers, next: 0, _channels: channels };
-        for reply in pair.both_reply()? {
+        for reply in pair.replies()? {
             if !matches!(reply, Reply::Ready) {
                 bail!("a worker said {reply:?} before it was ready");
             }
@@ -194,8 +262,11 @@ impl<'a> Pair<'a> {
         Ok(Started::Pair(pair))
     }
 
-    /// Moves messages from one worker to the other, and says how long it took.
-    pub(super) fn go(&mut self, messages: u64) -> Result<Run> {
+    /// Moves messages from one side to the other, and says how long it took.
+    ///
+    /// # Errors
+    /// A wrong message, a worker that ended or hung, a signal.
+    pub fn go(&mut self, messages: u64) -> Result<Run> {
         self.stage.interrupt.check()?;
         let cell = self.cell;
         self.try_go(messages).with_context(|| cell.to_string())
@@ -208,22 +279,22 @@ impl<'a> Pair<'a> {
         for worker in self.workers.iter_mut().rev() {
             worker.tell(go)?;
         }
-        let [producer, consumer] = self.both_reply()?.map(|reply| match reply {
-            Reply::Done(times) => Ok(times),
-            other => Err(anyhow!("a worker said {other:?} instead of being done")),
-        });
-        let (producer, consumer): (Times, Times) = (producer?, consumer?);
-        // Where answers come back, the asking side has seen the last one.
-        let ended = if producer.p50.is_some() { producer.ended } else { consumer.ended };
-        let nanoseconds = ended.saturating_sub(producer.started);
-        Ok(Run { messages, nanoseconds, p50: producer.p50 })
+        let times: Vec<Times> = self.replies()?.into_iter().map(done).collect::<Result<_>>()?;
+        let times = match times[..] {
+            [both] => both,
+            [producer, consumer] => producer.until(consumer),
+            _ => bail!("{} workers for one channel", times.len()),
+        };
+        let nanoseconds = times.ended.saturating_sub(times.started);
+        Ok(Run { messages, nanoseconds, p50: times.p50 })
     }
 
     /// Waits for one reply of each worker.
-    fn both_reply(&mut self) -> Result<[Reply; 2]> {
-        let mut replies = [None, None];
+    fn replies(&mut self) -> Result<Vec<Reply>> {
+        let all = 0..self.workers.len();
+        let mut replies: Vec<Option<Reply>> = all.clone().map(|_| None).collect();
+        let mut ended: Vec<bool> = all.clone().map(|_| false).collect();
         let mut failures: Vec<String> = Vec::new();
-        let mut ended = [false; 2];
         let mut deadline = Instant::now() + WATCHDOG;
         loop {
             for (i, worker) in self.workers.iter_mut().enumerate() {
@@ -232,20 +303,15 @@ impl<'a> Pair<'a> {
                     replies[i] = worker.whole_line()?;
                 }
             }
-            if let [Some(a), Some(b)] = &replies {
-                if !replies.iter().flatten().any(|r| matches!(r, Reply::Failed(_))) {
-                    return Ok([a.clone(), b.clone()]);
-                }
+            let good = |reply: &Option<Reply>| reply.clone().filter(|r| !matches!(r, Reply::Failed(_)));
+            if let Some(replies) = replies.iter().map(good).collect() {
+                return Ok(replies);
             }
-            let listening = [0, 1].map(|i| !ended[i] && replies[i].is_none());
-            if !listening.contains(&true) || Instant::now() >= deadline {
+            let listening: Vec<usize> = all.clone().filter(|&i| !ended[i] && replies[i].is_none()).collect();
+            if listening.is_empty() || Instant::now() >= deadline {
                 break;
             }
-            let readable = self.wait(listening, deadline)?;
-            for i in [0, 1] {
-                if !readable[i] {
-                    continue;
-                }
+            for i in self.readable(&listening, deadline)? {
                 match self.workers[i].hear()? {
                     Heard::Nothing => {}
                     Heard::Reply(reply) => replies[i] = Some(reply),
@@ -268,19 +334,19 @@ impl<'a> Pair<'a> {
             }
         }
         if failures.is_empty() {
-            let silent: Vec<_> = [0, 1].into_iter().filter(|&i| replies[i].is_none()).collect();
-            let silent: Vec<_> = silent.into_iter().map(|i| self.workers[i].role).collect();
+            let silent = self.workers.iter().zip(&replies).filter(|(_, reply)| reply.is_none());
+            let silent: Vec<_> = silent.map(|(worker, _)| worker.role).collect();
             bail!("hung: no word from the {} for {} s", silent.join(" and the "), WATCHDOG.as_secs());
         }
         bail!("{}", failures.join("; "))
     }
 
-    /// Which of the sockets listened to are readable (or closed). None: a signal or the time.
-    fn wait(&self, listening: [bool; 2], deadline: Instant) -> Result<[bool; 2]> {
+    /// Which of the workers listened to can be heard (or have hung up). None: a signal or the time.
+    fn readable(&self, listening: &[usize], deadline: Instant) -> Result<Vec<usize>> {
         let mut fds = vec![PollFd::new(self.stage.interrupt.fd(), PollFlags::POLLIN)];
-        for (worker, _) in self.workers.iter().zip(listening).filter(|(_, listening)| *listening) {
-            fds.push(PollFd::new(worker.control.as_fd(), PollFlags::POLLIN));
-        }
+        fds.extend(
+            listening.iter().map(|&i| PollFd::new(self.workers[i].control.as_fd(), PollFlags::POLLIN)),
+        );
         // Rounded up, so that the deadline has passed when the time is over.
         let left = deadline.saturating_duration_since(Instant::now()).as_millis() + 1;
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
@@ -289,8 +355,15 @@ impl<'a> Pair<'a> {
             Err(e) => return Err(e).context("poll"),
         }
         self.stage.interrupt.check()?;
-        let mut ready = fds[1..].iter().map(|fd| fd.any().unwrap_or(false));
-        Ok(listening.map(|listening| listening && ready.next().unwrap_or(false)))
+        let ready = listening.iter().zip(&fds[1..]).filter(|(_, fd)| fd.any().unwrap_or(false));
+        Ok(ready.map(|(&i, _)| i).collect())
+    }
+}
+
+fn done(reply: Reply) -> Result<Times> {
+    match reply {
+        Reply::Done(times) => Ok(times),
+        other => bail!("a worker said {other:?} instead of being done"),
     }
 }
 
@@ -303,14 +376,14 @@ fn start(
     sender: Option<End>,
     receiver: Option<End>,
 ) -> Result<Worker> {
-    let assignment = Assignment {
-        cell,
+    let part = Part::Side {
         core,
-        parent: nix::unistd::getpid().as_raw(),
         asks: role == "producer",
         sender: sender.as_ref().map(EndIds::of),
         receiver: receiver.as_ref().map(EndIds::of),
     };
+    let parent = nix::unistd::getpid().as_raw();
+    let assignment = Assignment { cell: CellName::of(cell), parent, part };
     let fds: Vec<OwnedFd> = [sender, receiver].into_iter().flatten().filter_map(|end| end.fd).collect();
     Worker::start(role, &assignment, &fds)
 }

@@ -2,23 +2,41 @@
 //! counts free slots, `full` counts messages, `mutex` protects the array.
 
 use super::sysv::{self, Object};
-use super::{Channel, End, Keeper, Receiver, Sender, ids};
-use crate::bench::payload::{check, fill};
+use super::{Cell, Channel, End, Keeper, Made, Processes, Receiver, Sender};
+use crate::for_size;
+use crate::memory::Memory;
+use crate::payload::{check, fill};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use std::ptr::NonNull;
 use std::rc::Rc;
 
 const MUTEX: u16 = 0;
 const EMPTY: u16 = 1;
 const FULL: u16 = 2;
 
+/// A process-shared array under semaphores.
+pub(super) struct Textbook;
+
+impl Processes for Textbook {
+    fn make(&self, cell: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
+        Ok(Made::Channel(make(cell.size, keeper)?))
+    }
+
+    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
+        for_size!(cell.size, N => Ok(Box::new(Side::<N>::open(&end)?)))
+    }
+
+    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
+        for_size!(cell.size, N => Ok(Box::new(Side::<N>::open(&end)?)))
+    }
+}
+
 /// As many slots as the ring has with one message per call.
 fn slots(size: usize) -> usize {
     ((1 << 20) / size).min(1024)
 }
 
-pub(super) fn make(size: usize, keeper: &Rc<Keeper>) -> Result<Channel> {
+fn make(size: usize, keeper: &Rc<Keeper>) -> Result<Channel> {
     let segment = sysv::new_segment(size * slots(size)).context("shmget")?;
     let mut objects = Vec::from(sysv::own(Object::Segment(segment), keeper)?);
     let set = sysv::new_set(3).context("semget")?;
@@ -32,33 +50,18 @@ pub(super) fn make(size: usize, keeper: &Rc<Keeper>) -> Result<Channel> {
 }
 
 /// Either side: attached, with its own index into the array.
-pub(super) struct Side<const N: usize> {
-    base: NonNull<[u64; N]>,
+struct Side<const N: usize> {
+    memory: Memory,
     set: i32,
     index: usize,
     message: Vec<[u64; N]>,
 }
 
 impl<const N: usize> Side<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
-        let [segment, set] = ids(end)?;
-        // SAFETY: the kernel chooses the address. The process detaches by ending.
-        let base = unsafe { libc::shmat(segment, std::ptr::null(), 0) };
-        if base.addr() == usize::MAX {
-            return Err(Errno::last()).context("shmat");
-        }
-        let base = NonNull::new(base.cast()).context("shmat gave address 0")?;
-        let mut side = Self { base, set, index: 0, message: vec![[0; N]] };
-        side.touch();
-        Ok(side)
-    }
-
-    /// Makes every page present, as the ring's `prefault` does.
-    fn touch(&mut self) {
-        for index in 0..slots(N * 8) {
-            // SAFETY: inside the segment; a volatile load of one word, whose value is not used.
-            let _: u64 = unsafe { self.base.as_ptr().wrapping_add(index).cast::<u64>().read_volatile() };
-        }
+    fn open(end: &End) -> Result<Self> {
+        let [segment, set] = end.ids()?;
+        let memory = Memory::attach(segment, slots(N * 8) * N * 8)?;
+        Ok(Self { memory, set, index: 0, message: vec![[0; N]] })
     }
 
     fn semop(&self, semaphore: u16, change: i16) -> Result<()> {
@@ -76,7 +79,7 @@ impl<const N: usize> Side<N> {
 
     /// The slot at this side's index, which then moves on.
     fn next_slot(&mut self) -> *mut [u64; N] {
-        let slot = self.base.as_ptr().wrapping_add(self.index);
+        let slot = self.memory.words::<N>(self.index * N * 8).as_ptr();
         self.index = (self.index + 1) % slots(N * 8);
         slot
     }

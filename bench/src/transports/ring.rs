@@ -1,10 +1,46 @@
 //! The typed ring: one message per call, many per call, in place.
 
-use super::{Channel, End, Keeper, Mode, Object, Receiver, Sender, ids};
-use crate::bench::payload::{batch_len, check, check_all, fill, fill_all};
+use super::sysv::Object;
+use super::{Cell, Channel, End, Keeper, Made, Mode, Processes, Receiver, Sender};
+use crate::for_size;
+use crate::payload::{batch_len, check, check_all, fill, fill_all};
 use anyhow::{Context, Result};
 use segring::{Layout, Name, RingError, Trusted, spsc};
 use std::rc::Rc;
+
+/// `spsc::Ring`.
+pub(super) struct Typed;
+
+impl Processes for Typed {
+    fn make(&self, cell: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
+        for_size!(cell.size, N => Ok(Made::Channel(make::<N>(cell.mode, keeper)?)))
+    }
+
+    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
+        for_size!(cell.size, N => Ok(match cell.mode {
+            Mode::InPlace => Box::new(InPlaceSender::<N>::open(&end)?),
+            Mode::Bulk => Box::new(BulkSender::<N>::open(&end)?),
+            Mode::Single | Mode::RoundTrip => Box::new(SingleSender::<N>::open(&end)?),
+        }))
+    }
+
+    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
+        for_size!(cell.size, N => Ok(match cell.mode {
+            Mode::InPlace => Box::new(InPlaceReceiver::<N>::open(&end)?),
+            Mode::Bulk => Box::new(BulkReceiver::<N>::open(&end)?),
+            Mode::Single | Mode::RoundTrip => Box::new(SingleReceiver::<N>::open(&end)?),
+        }))
+    }
+}
+
+/// The calls that carry a message.
+pub(super) fn api(mode: Mode) -> &'static str {
+    match mode {
+        Mode::InPlace => "reserve/read",
+        Mode::Bulk => "push_slice/pop_slice",
+        Mode::Single | Mode::RoundTrip => "push/pop",
+    }
+}
 
 type Ring<const N: usize> = spsc::Ring<[u64; N]>;
 
@@ -33,7 +69,7 @@ impl<const N: usize> Drop for Removed<N> {
     }
 }
 
-pub(super) fn make<const N: usize>(mode: Mode, keeper: &Rc<Keeper>) -> Result<Channel> {
+fn make<const N: usize>(mode: Mode, keeper: &Rc<Keeper>) -> Result<Channel> {
     let (capacity, layout) = shape(mode, N * 8);
     let ring = Ring::<N>::builder(Name::private()).capacity(capacity).layout(layout);
     let ring = ring.prefault(true).create()?;
@@ -45,7 +81,7 @@ pub(super) fn make<const N: usize>(mode: Mode, keeper: &Rc<Keeper>) -> Result<Ch
 }
 
 fn attach<const N: usize>(end: &End) -> Result<Ring<N>> {
-    let [id] = ids(end)?;
+    let [id] = end.ids()?;
     Ok(Ring::<N>::builder(Name::id(id)).prefault(true).attach()?)
 }
 
@@ -54,13 +90,13 @@ fn message<const N: usize>() -> Result<Box<[u64; N]>> {
     words.try_into().ok().context("a message's buffer has another length")
 }
 
-pub(super) struct SingleSender<const N: usize> {
+struct SingleSender<const N: usize> {
     tx: spsc::Producer<[u64; N]>,
     message: Box<[u64; N]>,
 }
 
 impl<const N: usize> SingleSender<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
+    fn open(end: &End) -> Result<Self> {
         Ok(Self { tx: attach(end)?.producer()?, message: message()? })
     }
 }
@@ -75,13 +111,13 @@ impl<const N: usize> Sender for SingleSender<N> {
     }
 }
 
-pub(super) struct SingleReceiver<const N: usize> {
+struct SingleReceiver<const N: usize> {
     rx: spsc::Consumer<[u64; N]>,
     message: Box<[u64; N]>,
 }
 
 impl<const N: usize> SingleReceiver<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
+    fn open(end: &End) -> Result<Self> {
         Ok(Self { rx: attach(end)?.consumer()?, message: message()? })
     }
 }
@@ -96,13 +132,13 @@ impl<const N: usize> Receiver for SingleReceiver<N> {
     }
 }
 
-pub(super) struct BulkSender<const N: usize> {
+struct BulkSender<const N: usize> {
     tx: spsc::Producer<[u64; N]>,
     batch: Vec<[u64; N]>,
 }
 
 impl<const N: usize> BulkSender<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
+    fn open(end: &End) -> Result<Self> {
         Ok(Self { tx: attach(end)?.producer()?, batch: vec![[0; N]; batch_len(N * 8)] })
     }
 }
@@ -128,13 +164,13 @@ impl<const N: usize> Sender for BulkSender<N> {
     }
 }
 
-pub(super) struct BulkReceiver<const N: usize> {
+struct BulkReceiver<const N: usize> {
     rx: spsc::Consumer<[u64; N]>,
     batch: Vec<[u64; N]>,
 }
 
 impl<const N: usize> BulkReceiver<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
+    fn open(end: &End) -> Result<Self> {
         Ok(Self { rx: attach(end)?.consumer()?, batch: vec![[0; N]; batch_len(N * 8)] })
     }
 }
@@ -155,12 +191,12 @@ impl<const N: usize> Receiver for BulkReceiver<N> {
     }
 }
 
-pub(super) struct InPlaceSender<const N: usize> {
+struct InPlaceSender<const N: usize> {
     tx: Trusted<spsc::Producer<[u64; N]>>,
 }
 
 impl<const N: usize> InPlaceSender<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
+    fn open(end: &End) -> Result<Self> {
         let tx = attach(end)?.producer()?;
         // SAFETY: the ring is private to one run of the benchmark, whose processes write into it
         // through segring only.
@@ -197,12 +233,12 @@ impl<const N: usize> Sender for InPlaceSender<N> {
     }
 }
 
-pub(super) struct InPlaceReceiver<const N: usize> {
+struct InPlaceReceiver<const N: usize> {
     rx: Trusted<spsc::Consumer<[u64; N]>>,
 }
 
 impl<const N: usize> InPlaceReceiver<N> {
-    pub(super) fn open(end: &End) -> Result<Self> {
+    fn open(end: &End) -> Result<Self> {
         let rx = attach(end)?.consumer()?;
         // SAFETY: as the sender's.
         Ok(Self { rx: unsafe { rx.trust_peers() } })

@@ -1,8 +1,8 @@
 //! What the parent and a worker say to each other: JSON lines over a Unix socket, which is the
 //! worker's standard input; before them one byte with the descriptors of the transport.
 
-use super::plan::Cell;
-use super::transports::End;
+use crate::plan::{Catalogue, Cell, Mode};
+use crate::transport::End;
 use anyhow::{Context, Result, bail};
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -14,47 +14,78 @@ use std::os::unix::net::UnixStream;
 
 /// Everything that a worker is told when it starts.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Assignment {
-    pub(super) cell: Cell,
-    /// Where to run. `None`: anywhere.
-    pub(super) core: Option<usize>,
+pub(crate) struct Assignment {
+    pub(crate) cell: CellName,
     /// Whose death ends the worker.
-    pub(super) parent: i32,
-    /// In round trips: sends first.
-    pub(super) asks: bool,
-    pub(super) sender: Option<EndIds>,
-    pub(super) receiver: Option<EndIds>,
+    pub(crate) parent: i32,
+    pub(crate) part: Part,
+}
+
+/// A [`Cell`] for another process, which has the same catalogue.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CellName {
+    transport: String,
+    mode: Mode,
+    size: usize,
+}
+
+impl CellName {
+    pub(crate) fn of(cell: Cell) -> Self {
+        Self { transport: cell.transport.to_owned(), mode: cell.mode, size: cell.size }
+    }
+
+    pub(crate) fn find(&self, catalogue: &Catalogue) -> Result<Cell> {
+        let transport = catalogue.find(&self.transport)?.name;
+        Ok(Cell { transport, mode: self.mode, size: self.size })
+    }
+}
+
+/// What a worker is there for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Part {
+    /// One side.
+    Side {
+        /// Where to run. `None`: anywhere.
+        core: Option<usize>,
+        /// In round trips: sends first.
+        asks: bool,
+        sender: Option<EndIds>,
+        receiver: Option<EndIds>,
+    },
+    /// Both, as threads.
+    Threads { cores: Option<(usize, usize)> },
 }
 
 /// An [`End`] without its descriptor, which comes separately.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct EndIds {
-    pub(super) ids: Vec<i32>,
-    pub(super) has_fd: bool,
+pub(crate) struct EndIds {
+    ids: Vec<i32>,
+    names: Vec<String>,
+    has_fd: bool,
 }
 
 impl EndIds {
-    pub(super) fn of(end: &End) -> Self {
-        Self { ids: end.ids.clone(), has_fd: end.fd.is_some() }
+    pub(crate) fn of(end: &End) -> Self {
+        Self { ids: end.ids.clone(), names: end.names.clone(), has_fd: end.fd.is_some() }
     }
 
     /// Takes the descriptor from those that came, if there is one for this end.
-    pub(super) fn join(self, fds: &mut impl Iterator<Item = OwnedFd>) -> Result<End> {
+    pub(crate) fn join(self, fds: &mut impl Iterator<Item = OwnedFd>) -> Result<End> {
         let fd = if self.has_fd { Some(fds.next().context("a descriptor is missing")?) } else { None };
-        Ok(End { ids: self.ids, fd })
+        Ok(End { ids: self.ids, names: self.names, fd })
     }
 }
 
 /// From the parent: move these messages. No order but the end of the stream means: done.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Go {
-    pub(super) first: u64,
-    pub(super) messages: u64,
+pub(crate) struct Go {
+    pub(crate) first: u64,
+    pub(crate) messages: u64,
 }
 
 /// From a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Its ends are open.
     Ready,
     /// All messages of a [`Go`] are moved, and checked if they were received.
@@ -65,20 +96,29 @@ pub(super) enum Reply {
 
 /// `CLOCK_MONOTONIC` in nanoseconds, which is one clock for all processes.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Times {
+pub(crate) struct Times {
     /// Before the first message.
-    pub(super) started: u64,
+    pub(crate) started: u64,
     /// After the last one, checks included.
-    pub(super) ended: u64,
+    pub(crate) ended: u64,
     /// The median round trip, where round trips were made.
-    pub(super) p50: Option<u64>,
+    pub(crate) p50: Option<u64>,
+}
+
+impl Times {
+    /// Of both sides together: from the producer's first message to the consumer's last, or to the
+    /// last answer where answers come back.
+    pub(crate) fn until(self, consumer: Self) -> Self {
+        let ended = if self.p50.is_some() { self.ended } else { consumer.ended };
+        Self { started: self.started, ended, p50: self.p50 }
+    }
 }
 
 /// A worker has two ends at most.
 const MOST_FDS: usize = 2;
 
 /// Parent: hands descriptors to a worker.
-pub(super) fn send_fds(control: &UnixStream, fds: &[RawFd]) -> Result<()> {
+pub(crate) fn send_fds(control: &UnixStream, fds: &[RawFd]) -> Result<()> {
     let rights = [ControlMessage::ScmRights(fds)];
     let rights = if fds.is_empty() { &rights[..0] } else { &rights[..] };
     let byte = [IoSlice::new(b"f")];
@@ -90,7 +130,7 @@ pub(super) fn send_fds(control: &UnixStream, fds: &[RawFd]) -> Result<()> {
 }
 
 /// Worker: takes them.
-pub(super) fn receive_fds(control: &UnixStream) -> Result<Vec<OwnedFd>> {
+pub(crate) fn receive_fds(control: &UnixStream) -> Result<Vec<OwnedFd>> {
     let mut byte = [0];
     let mut into = [IoSliceMut::new(&mut byte)];
     let mut space = cmsg_space!([RawFd; MOST_FDS]);

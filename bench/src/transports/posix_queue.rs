@@ -1,20 +1,39 @@
 //! The POSIX message queue: `mq_send` and `mq_receive`. Its name is taken away at once; the
 //! workers get descriptors.
 
-use super::{Channel, End, Made, Receiver, Sender, descriptor, sysctl};
-use crate::bench::payload::{check, fill};
+use super::{Cell, Channel, End, Keeper, Made, Processes, Receiver, Sender, sysctl};
+use crate::for_size;
+use crate::payload::{check, fill};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send, mq_unlink};
 use nix::sys::stat::Mode;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use zerocopy::IntoBytes;
+
+/// `mq_open`.
+pub(super) struct PosixQueue;
+
+impl Processes for PosixQueue {
+    fn make(&self, cell: Cell, _: &Rc<Keeper>) -> Result<Made> {
+        make(cell.size)
+    }
+
+    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
+        for_size!(cell.size, N => Ok(Box::new(Queue::<N>::open(end)?)))
+    }
+
+    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
+        for_size!(cell.size, N => Ok(Box::new(Queue::<N>::open(end)?)))
+    }
+}
 
 /// The kernel's default for the length of a queue.
 const DEFAULT_LENGTH: u64 = 10;
 
-pub(super) fn make(size: usize) -> Result<Made> {
+fn make(size: usize) -> Result<Made> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let n = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = format!("/segring-bench-{}-{n}", std::process::id());
@@ -50,14 +69,14 @@ fn impossible(error: Errno, size: usize, length: u64) -> Option<String> {
     }
 }
 
-pub(super) struct Queue<const N: usize> {
+struct Queue<const N: usize> {
     queue: MqdT,
     message: Vec<[u64; N]>,
 }
 
 impl<const N: usize> Queue<N> {
-    pub(super) fn open(end: End) -> Result<Self> {
-        let fd = descriptor(end)?.into_raw_fd();
+    fn open(end: End) -> Result<Self> {
+        let fd = end.descriptor()?.into_raw_fd();
         // SAFETY: the parent sent the descriptor of a queue, and gave it away.
         let queue = unsafe { MqdT::from_raw_fd(fd) };
         Ok(Self { queue, message: vec![[0; N]] })

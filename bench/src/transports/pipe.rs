@@ -1,22 +1,41 @@
 //! The pipe, as it comes and enlarged.
 
-use super::{Channel, Mode};
+use super::{Cell, Channel, End, Keeper, Made, Mode, Processes, Receiver, Sender, stream};
+use crate::for_size;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::os::fd::AsFd;
+use std::rc::Rc;
+
+/// `pipe2`.
+pub(super) struct Pipe;
+
+impl Processes for Pipe {
+    fn make(&self, cell: Cell, _: &Rc<Keeper>) -> Result<Made> {
+        Ok(Made::Channel(make(cell.mode)?))
+    }
+
+    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
+        for_size!(cell.size, N => stream::sender::<N>(cell.mode, end))
+    }
+
+    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
+        for_size!(cell.size, N => stream::receiver::<N>(cell.mode, end))
+    }
+}
 
 /// What an unprivileged process may ask for (`fs.pipe-max-size`) unless the administrator changed it.
 const ENLARGED: i32 = 1 << 20;
 
-pub(super) fn make(mode: Mode) -> Result<Channel> {
+fn make(mode: Mode) -> Result<Channel> {
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).context("pipe2")?;
     at_its_best(&writer, mode)?;
     Ok(Channel::by_descriptors(writer, reader))
 }
 
 /// In bulk a pipe (also a named one) holds 1 MiB, if the system lets it; 64 KiB else.
-pub(super) fn at_its_best(pipe: impl AsFd, mode: Mode) -> Result<()> {
+pub(crate) fn at_its_best(pipe: impl AsFd, mode: Mode) -> Result<()> {
     if mode != Mode::Bulk {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! Bytes through a descriptor by `write` and `read`: pipe, FIFO, Unix stream socket, TCP.
 
-use super::{End, Receiver, Sender, descriptor};
-use crate::bench::payload::{BATCH_BYTES, check, check_all, fill, fill_all};
+use super::{End, Mode, Receiver, Sender};
+use crate::payload::{BATCH_BYTES, check, check_all, fill, fill_all};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -12,14 +12,32 @@ fn batch<const N: usize>() -> Vec<[u64; N]> {
     vec![[0; N]; (BATCH_BYTES / (N * 8)).max(1)]
 }
 
-pub(super) struct SingleSender<const N: usize> {
+/// The writing end of any stream.
+pub(super) fn sender<const N: usize>(mode: Mode, end: End) -> Result<Box<dyn Sender>> {
+    Ok(if mode == Mode::Bulk {
+        Box::new(BulkSender::<N>::open(end)?)
+    } else {
+        Box::new(SingleSender::<N>::open(end)?)
+    })
+}
+
+/// The reading end of any stream.
+pub(super) fn receiver<const N: usize>(mode: Mode, end: End) -> Result<Box<dyn Receiver>> {
+    Ok(if mode == Mode::Bulk {
+        Box::new(BulkReceiver::<N>::open(end)?)
+    } else {
+        Box::new(SingleReceiver::<N>::open(end)?)
+    })
+}
+
+struct SingleSender<const N: usize> {
     out: File,
     message: Vec<[u64; N]>,
 }
 
 impl<const N: usize> SingleSender<N> {
-    pub(super) fn open(end: End) -> Result<Self> {
-        Ok(Self { out: File::from(descriptor(end)?), message: vec![[0; N]] })
+    fn open(end: End) -> Result<Self> {
+        Ok(Self { out: File::from(end.descriptor()?), message: vec![[0; N]] })
     }
 }
 
@@ -33,14 +51,14 @@ impl<const N: usize> Sender for SingleSender<N> {
     }
 }
 
-pub(super) struct SingleReceiver<const N: usize> {
+struct SingleReceiver<const N: usize> {
     from: File,
     message: Vec<[u64; N]>,
 }
 
 impl<const N: usize> SingleReceiver<N> {
-    pub(super) fn open(end: End) -> Result<Self> {
-        Ok(Self { from: File::from(descriptor(end)?), message: vec![[0; N]] })
+    fn open(end: End) -> Result<Self> {
+        Ok(Self { from: File::from(end.descriptor()?), message: vec![[0; N]] })
     }
 }
 
@@ -54,14 +72,14 @@ impl<const N: usize> Receiver for SingleReceiver<N> {
     }
 }
 
-pub(super) struct BulkSender<const N: usize> {
+struct BulkSender<const N: usize> {
     out: File,
     batch: Vec<[u64; N]>,
 }
 
 impl<const N: usize> BulkSender<N> {
-    pub(super) fn open(end: End) -> Result<Self> {
-        Ok(Self { out: File::from(descriptor(end)?), batch: batch() })
+    fn open(end: End) -> Result<Self> {
+        Ok(Self { out: File::from(end.descriptor()?), batch: batch() })
     }
 }
 
@@ -80,7 +98,7 @@ impl<const N: usize> Sender for BulkSender<N> {
     }
 }
 
-pub(super) struct BulkReceiver<const N: usize> {
+struct BulkReceiver<const N: usize> {
     from: File,
     batch: Vec<[u64; N]>,
     /// Bytes of the batch that have come and are not checked: less than one message.
@@ -88,8 +106,8 @@ pub(super) struct BulkReceiver<const N: usize> {
 }
 
 impl<const N: usize> BulkReceiver<N> {
-    pub(super) fn open(end: End) -> Result<Self> {
-        Ok(Self { from: File::from(descriptor(end)?), batch: batch(), kept: 0 })
+    fn open(end: End) -> Result<Self> {
+        Ok(Self { from: File::from(end.descriptor()?), batch: batch(), kept: 0 })
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Bytes of a producer's or consumer's own buffer in bulk, for every transport.
-pub(super) const BATCH_BYTES: usize = 32 * 1024;
+pub const BATCH_BYTES: usize = 32 * 1024;
 /// Most messages per call of the ring in bulk.
 const BATCH_MESSAGES: usize = 64;
 
@@ -17,13 +17,13 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 const STEP: u64 = 0xd1b5_4a32_d192_ed03;
 
 /// Messages per call of the ring in bulk and in place.
-pub(super) fn batch_len(size: usize) -> usize {
+pub fn batch_len(size: usize) -> usize {
     (BATCH_BYTES / size).clamp(1, BATCH_MESSAGES)
 }
 
 /// Writes message `seq`.
 #[inline(always)]
-pub(super) fn fill<const N: usize>(message: &mut [u64; N], seq: u64) {
+pub fn fill<const N: usize>(message: &mut [u64; N], seq: u64) {
     let base = seq.wrapping_mul(SPREAD);
     for (i, word) in message.iter_mut().enumerate() {
         *word = base.wrapping_add((i as u64).wrapping_mul(STEP));
@@ -32,7 +32,7 @@ pub(super) fn fill<const N: usize>(message: &mut [u64; N], seq: u64) {
 
 /// Writes messages `first`, `first + 1`, ….
 #[inline(always)]
-pub(super) fn fill_all<const N: usize>(messages: &mut [[u64; N]], first: u64) {
+pub fn fill_all<const N: usize>(messages: &mut [[u64; N]], first: u64) {
     for (message, seq) in messages.iter_mut().zip(first..) {
         fill(message, seq);
     }
@@ -50,14 +50,20 @@ fn difference<const N: usize>(message: &[u64; N], seq: u64) -> u64 {
 }
 
 /// Checks every byte of message `seq`.
+///
+/// # Errors
+/// Says what came instead.
 #[inline(always)]
-pub(super) fn check<const N: usize>(message: &[u64; N], seq: u64) -> Result<()> {
+pub fn check<const N: usize>(message: &[u64; N], seq: u64) -> Result<()> {
     if difference(message, seq) == 0 { Ok(()) } else { mismatch(std::slice::from_ref(message), seq) }
 }
 
 /// Checks every byte of messages `first`, `first + 1`, ….
+///
+/// # Errors
+/// Says what came instead.
 #[inline(always)]
-pub(super) fn check_all<const N: usize>(messages: &[[u64; N]], first: u64) -> Result<()> {
+pub fn check_all<const N: usize>(messages: &[[u64; N]], first: u64) -> Result<()> {
     let mut all = 0;
     for (message, seq) in messages.iter().zip(first..) {
         all |= difference(message, seq);
@@ -66,8 +72,11 @@ pub(super) fn check_all<const N: usize>(messages: &[[u64; N]], first: u64) -> Re
 }
 
 /// Checks a record that came as bytes.
+///
+/// # Errors
+/// Says what came instead.
 #[inline(always)]
-pub(super) fn check_bytes<const N: usize>(record: &[u8], seq: u64) -> Result<()> {
+pub fn check_bytes<const N: usize>(record: &[u8], seq: u64) -> Result<()> {
     match <[u64; N]>::ref_from_bytes(record) {
         Ok(message) => check(message, seq),
         Err(_) => check_unaligned::<N>(record, seq),

@@ -5,9 +5,11 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 /// The producer's core, the consumer's, and what they have to do with each other.
-pub(super) struct Cores {
-    pub(super) pair: Option<(usize, usize)>,
-    pub(super) note: String,
+pub struct Cores {
+    /// Those two. `None`: there is only one.
+    pub pair: Option<(usize, usize)>,
+    /// In words.
+    pub note: String,
 }
 
 /// Where a core is. Two hardware threads of one core are the same place.
@@ -31,7 +33,7 @@ fn place(cpu: usize) -> Place {
 
 /// The best two of those that this process may use: different cores of one package, then different
 /// packages, then two threads of one core.
-pub(super) fn choose() -> Result<Cores> {
+pub(crate) fn choose() -> Result<Cores> {
     let allowed = sched_getaffinity(Pid::from_raw(0)).context("sched_getaffinity")?;
     let cpus: Vec<usize> = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect();
     let [first, others @ ..] = cpus.as_slice() else {
@@ -55,14 +57,14 @@ fn alone(core: usize) -> Cores {
 }
 
 /// Keeps the calling process on one core.
-pub(super) fn pin(core: usize) -> Result<()> {
+pub(crate) fn pin(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core).with_context(|| format!("core {core}"))?;
     sched_setaffinity(Pid::from_raw(0), &set).with_context(|| format!("sched_setaffinity to core {core}"))
 }
 
 /// The processor's name and the kernel's version, for the head of the report.
-pub(super) fn machine() -> String {
+pub fn machine() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()

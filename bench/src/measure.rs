@@ -2,29 +2,33 @@
 //! once, in an order that changes. Whatever disturbs the machine for a while then disturbs all
 //! cells alike, and ratios are made within a round.
 
-use super::plan::Cell;
-use super::progress::Progress;
-use super::runner::{Pair, Run, Stage, Started};
+use crate::plan::Cell;
+use crate::progress::Progress;
+use crate::runner::{Pair, Run, Stage, Started};
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Extent {
-    pub(super) rounds: u32,
+pub struct Extent {
+    /// How often each cell runs.
+    pub rounds: u32,
     /// How long one run should take.
-    pub(super) run: Duration,
+    pub run: Duration,
     /// No new round begins when this time would not be enough for it. `None`: all rounds.
-    pub(super) budget: Option<Duration>,
+    pub budget: Option<Duration>,
     /// Messages of each run, instead of finding a number that fits `run`.
-    pub(super) messages: Option<u64>,
+    pub messages: Option<u64>,
 }
 
 /// A cell and what its runs gave: one for each round, or none and the reason.
-pub(super) struct Measured {
-    pub(super) cell: Cell,
-    pub(super) runs: Vec<Run>,
-    pub(super) impossible: Option<String>,
+pub struct Measured {
+    /// What was measured.
+    pub cell: Cell,
+    /// One for each round.
+    pub runs: Vec<Run>,
+    /// Why there are none.
+    pub impossible: Option<String>,
     messages: u64,
 }
 
@@ -35,9 +39,13 @@ const STEEPEST: f64 = 50.0;
 /// Part of a run's messages that goes ahead unmeasured, so that pages and caches are warm.
 const WARM_UP_PART: u64 = 10;
 
-pub(super) fn measure(
+/// Runs all cells.
+///
+/// # Errors
+/// A wrong message, a transport that failed, a signal.
+pub fn measure(
     cells: &[Cell],
-    stage: &Stage,
+    stage: &Stage<'_>,
     extent: Extent,
     progress: &mut Progress,
 ) -> Result<Vec<Measured>> {
@@ -68,7 +76,7 @@ pub(super) fn measure(
 }
 
 /// Whether the cell is possible here, and how many messages take the time of a run.
-fn prepare(cell: Cell, stage: &Stage, extent: Extent) -> Result<Measured> {
+fn prepare(cell: Cell, stage: &Stage<'_>, extent: Extent) -> Result<Measured> {
     let mut pair = match Pair::start(cell, stage)? {
         Started::Pair(pair) => pair,
         Started::Impossible(why) => {
@@ -95,7 +103,7 @@ fn calibrate(pair: &mut Pair<'_>, target: f64) -> Result<u64> {
 }
 
 /// One run in two new processes.
-fn run(cell: Cell, stage: &Stage, messages: u64) -> Result<Run> {
+fn run(cell: Cell, stage: &Stage<'_>, messages: u64) -> Result<Run> {
     match Pair::start(cell, stage)? {
         Started::Pair(mut pair) => {
             pair.go((messages / WARM_UP_PART).max(1))?;

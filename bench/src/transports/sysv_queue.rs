@@ -1,13 +1,31 @@
 //! The System V message queue: `msgsnd` and `msgrcv`.
 
 use super::sysv::{self, Object};
-use super::{Channel, End as Given, Keeper, Made, Receiver, Sender, ids, sysctl};
-use crate::bench::payload::{check, fill};
+use super::{Cell, Channel, End, Keeper, Made, Processes, Receiver, Sender, sysctl};
+use crate::for_size;
+use crate::payload::{check, fill};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use std::rc::Rc;
 
-pub(super) fn make(size: usize, keeper: &Rc<Keeper>) -> Result<Made> {
+/// `msgget`.
+pub(super) struct SysvQueue;
+
+impl Processes for SysvQueue {
+    fn make(&self, cell: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
+        make(cell.size, keeper)
+    }
+
+    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
+        for_size!(cell.size, N => Ok(Box::new(Side::<N>::open(&end)?)))
+    }
+
+    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
+        for_size!(cell.size, N => Ok(Box::new(Side::<N>::open(&end)?)))
+    }
+}
+
+fn make(size: usize, keeper: &Rc<Keeper>) -> Result<Made> {
     for limit in ["msgmax", "msgmnb"] {
         if let Some(most) = sysctl(&format!("kernel/{limit}")).filter(|&most| (size as u64) > most) {
             return Ok(Made::Impossible(format!("{limit} is {most} (sysctl kernel.{limit})")));
@@ -31,19 +49,19 @@ struct Message<const N: usize> {
     body: [u64; N],
 }
 
-pub(super) struct End<const N: usize> {
+struct Side<const N: usize> {
     id: i32,
     message: Box<Message<N>>,
 }
 
-impl<const N: usize> End<N> {
-    pub(super) fn open(end: &Given) -> Result<Self> {
-        let [id] = ids(end)?;
+impl<const N: usize> Side<N> {
+    fn open(end: &End) -> Result<Self> {
+        let [id] = end.ids()?;
         Ok(Self { id, message: Box::new(Message { kind: 1, body: [0; N] }) })
     }
 }
 
-impl<const N: usize> Sender for End<N> {
+impl<const N: usize> Sender for Side<N> {
     fn send(&mut self, first: u64, n: u64) -> Result<()> {
         for seq in first..first + n {
             fill(&mut self.message.body, seq);
@@ -62,7 +80,7 @@ impl<const N: usize> Sender for End<N> {
     }
 }
 
-impl<const N: usize> Receiver for End<N> {
+impl<const N: usize> Receiver for Side<N> {
     fn receive(&mut self, first: u64, n: u64) -> Result<()> {
         for seq in first..first + n {
             let message: *mut Message<N> = &raw mut *self.message;

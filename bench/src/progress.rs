@@ -1,13 +1,13 @@
 //! How far it is, on the terminal's error output.
 
-use super::measure::Extent;
-use super::plan::Cell;
+use crate::measure::Extent;
+use crate::plan::Cell;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 
 /// A bar with an estimate; one line instead of it where there is no terminal.
-pub(super) struct Progress {
+pub struct Progress {
     bar: ProgressBar,
 }
 
@@ -15,7 +15,11 @@ pub(super) struct Progress {
 const OVERHEAD_MILLIS: u128 = 15;
 
 impl Progress {
-    pub(super) fn new() -> Result<Self> {
+    /// On stderr.
+    ///
+    /// # Errors
+    /// None that a user can cause.
+    pub fn new() -> Result<Self> {
         // Drawn on stderr, and only if that is a terminal.
         let bar = ProgressBar::hidden();
         if std::io::stderr().is_terminal() {
@@ -27,7 +31,7 @@ impl Progress {
         Ok(Self { bar })
     }
 
-    pub(super) fn begin(&self, cells: &[Cell], extent: Extent) {
+    pub(crate) fn begin(&self, cells: &[Cell], extent: Extent) {
         // The first pass finds the number of messages.
         let passes = u64::from(extent.rounds) + 1;
         let steps = cells.len() as u64 * passes;
@@ -43,17 +47,17 @@ impl Progress {
     }
 
     /// One more run begins.
-    pub(super) fn step(&self, cell: Cell, what: &str) {
+    pub(crate) fn step(&self, cell: Cell, what: &str) {
         self.bar.set_message(format!("{what}: {cell}"));
         self.bar.inc(1);
     }
 
     /// A line that stays.
-    pub(super) fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         self.bar.suspend(|| eprintln!("{line}"));
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.bar.finish_and_clear();
     }
 }

@@ -1,0 +1,50 @@
+//! The harness that measures segring and what it is compared with.
+//!
+//! Verified messages go from one process to another (between two threads where a library cannot
+//! cross processes), each side on a core of its own. A program hands in a [`Catalogue`] of
+//! [`Transport`]s; `segring bench`, the `versus` program and the criterion benchmarks are such
+//! programs. The parent plans ([`plan`]), starts the workers of each run ([`runner`], [`worker`]),
+//! orders the runs ([`measure`]) and makes figures of them ([`results`]). It makes and removes all
+//! kernel objects ([`transports`], [`Keeper`]).
+//!
+//! A program that measures calls [`worker`] first thing in `main`: its workers are this program
+//! again.
+
+mod control;
+mod cores;
+mod interrupt;
+mod keeper;
+mod limits;
+mod measure;
+mod memory;
+mod pause;
+pub mod payload;
+mod plan;
+mod progress;
+mod results;
+mod runner;
+mod transport;
+mod transports;
+mod worker;
+
+pub use cores::{Cores, machine};
+pub use interrupt::Interrupted;
+pub use keeper::{Keeper, Kept};
+pub use measure::{Extent, Measured, measure};
+pub use pause::Pause;
+pub use plan::{Catalogue, Cell, DEFAULT_SIZES, KNOWN_SIZES, Mode};
+pub use progress::Progress;
+pub use results::{Ratio, Row, median, paired, rows};
+pub use runner::{Pair, Run, Stage, Started};
+pub use transport::{Channel, End, Ends, Made, Processes, Receiver, Sender, ThreadEnds, Threads, Transport};
+pub use transports::{PIPE, RING};
+pub use worker::worker;
+
+// For `for_size!` in other crates.
+#[doc(hidden)]
+pub use anyhow;
+
+/// The first argument of a worker.
+const WORKER: &str = "bench-worker";
+/// This program's file, also when it was replaced or removed meanwhile.
+const OWN_PROGRAM: &str = "/proc/self/exe";

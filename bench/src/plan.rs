@@ -1,0 +1,195 @@
+//! What is measured: one cell for each transport, mode and size.
+
+use crate::payload::{BATCH_BYTES, batch_len};
+use crate::transport::Transport;
+use crate::{limits, transports};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// Message sizes that the workers are compiled for.
+pub const KNOWN_SIZES: [usize; 8] = [8, 56, 64, 256, 1024, 4096, 16384, 65536];
+
+/// What is measured when nobody says otherwise.
+pub const DEFAULT_SIZES: [usize; 4] = [8, 56, 1024, 65536];
+
+/// The size of a round trip's messages, if it is among those asked for.
+const ROUND_TRIP_SIZE: usize = 56;
+
+/// How messages are handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// One message per call.
+    Single,
+    /// Many messages per call: up to 64 on the ring, 32 KiB on a stream.
+    Bulk,
+    /// Built and read where it lies in the segment.
+    InPlace,
+    /// One message there, its answer back, one after the other.
+    RoundTrip,
+}
+
+impl Mode {
+    /// As the tables show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Bulk => "bulk",
+            Self::InPlace => "in place",
+            Self::RoundTrip => "round trip",
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// Its name in the catalogue.
+    pub transport: &'static str,
+    /// How messages are handed over.
+    pub mode: Mode,
+    /// Bytes of a message.
+    pub size: usize,
+}
+
+impl Cell {
+    /// What every cell's ratio is against: the pipe with one message per call, at the same size.
+    pub fn reference(self) -> Self {
+        let mode = if self.mode == Mode::RoundTrip { Mode::RoundTrip } else { Mode::Single };
+        Self { transport: transports::PIPE, mode, size: self.size }
+    }
+
+    /// What the machine can do at most: the cell that moves the same bytes with the least effort.
+    pub fn limit(self) -> Self {
+        let (transport, mode) = match self.mode {
+            Mode::RoundTrip => (limits::TWO_LINES, Mode::RoundTrip),
+            Mode::InPlace => (limits::BLOCKS, Mode::InPlace),
+            Mode::Single if self.size < 64 => (limits::STAMPED_LINES, Mode::Single),
+            Mode::Single | Mode::Bulk => (limits::BLOCKS, Mode::Bulk),
+        };
+        Self { transport, mode, size: self.size }
+    }
+}
+
+impl std::fmt::Display for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {}, {} bytes", self.transport, self.mode.name(), self.size)
+    }
+}
+
+/// The transports that a program knows, in the order of its table. The pipe, which the ratios need,
+/// and the machine's limits are always among them.
+pub struct Catalogue {
+    transports: Vec<Transport>,
+}
+
+impl Catalogue {
+    /// The machine's limits, the rings, what the system offers, and `more`.
+    pub fn with(more: Vec<Transport>) -> Self {
+        let mut transports = transports::all();
+        transports.extend(more);
+        transports.extend(limits::all());
+        Self { transports }
+    }
+
+    /// By its name.
+    pub(crate) fn find(&self, name: &str) -> Result<&Transport> {
+        let found = self.transports.iter().find(|transport| transport.name == name);
+        found.with_context(|| format!("no transport is called {name:?}"))
+    }
+
+    /// Their names, for messages.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.transports.iter().map(|transport| transport.name).collect()
+    }
+
+    /// All cells of these sizes, in the order of the table. A filter is part of a name; an empty
+    /// list lets everything through. The references and limits of what is left are always there.
+    pub fn cells(&self, sizes: &[usize], filter: &[String]) -> Vec<Cell> {
+        let all = self.all_cells(sizes);
+        let wanted = |cell: &&Cell| {
+            if filter.is_empty() {
+                // A limit is there for the others; round trips are shown beside several.
+                !limits::is_limit(cell.transport) || cell.mode == Mode::RoundTrip
+            } else {
+                filter.iter().any(|f| cell.transport.contains(f.as_str()))
+            }
+        };
+        let wanted: Vec<Cell> = all.iter().filter(wanted).copied().collect();
+        let needed = |cell: &Cell| wanted.iter().any(|w| [*w, w.reference(), w.limit()].contains(cell));
+        all.into_iter().filter(needed).collect()
+    }
+
+    fn all_cells(&self, sizes: &[usize]) -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for &size in sizes {
+            for transport in &self.transports {
+                for &mode in transport.modes {
+                    // A typed ring's batch of one message is the single call under another name.
+                    let same_as_single =
+                        mode == Mode::Bulk && transport.name == transports::RING && batch_len(size) == 1;
+                    if !same_as_single && mode != Mode::RoundTrip {
+                        cells.push(Cell { transport: transport.name, mode, size });
+                    }
+                }
+            }
+        }
+        // A round trip is about waking, not about bytes: one small size says it.
+        let usual = sizes.iter().copied().find(|&size| size == ROUND_TRIP_SIZE);
+        let small = usual.or_else(|| sizes.iter().copied().min());
+        if let Some(size) = small.filter(|&size| size <= BATCH_BYTES) {
+            let round_trips = self.transports.iter().filter(|t| t.modes.contains(&Mode::RoundTrip));
+            cells.extend(round_trips.map(|t| Cell { transport: t.name, mode: Mode::RoundTrip, size }));
+        }
+        cells
+    }
+
+    /// Checks what a user asked for.
+    ///
+    /// # Errors
+    /// Names the first size that is not one of [`KNOWN_SIZES`].
+    pub fn checked_sizes(sizes: &[usize]) -> Result<Vec<usize>> {
+        let mut sizes = sizes.to_vec();
+        sizes.sort_unstable();
+        sizes.dedup();
+        if let Some(unknown) = sizes.iter().find(|size| !KNOWN_SIZES.contains(size)) {
+            bail!("--sizes: {unknown} is not one of {KNOWN_SIZES:?}");
+        }
+        Ok(sizes)
+    }
+
+    /// Checks what a user asked for.
+    ///
+    /// # Errors
+    /// Names the first filter that is part of no name.
+    pub fn checked_filter(&self, filter: &[String]) -> Result<Vec<String>> {
+        let names = self.names();
+        let filter: Vec<String> = filter.iter().map(|f| f.to_lowercase()).collect();
+        if let Some(unknown) = filter.iter().find(|&f| !names.iter().any(|name| name.contains(f.as_str()))) {
+            bail!("--filter: {unknown:?} is part of no transport's name: {}", names.join(", "));
+        }
+        Ok(filter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_and_the_limit_are_always_measured() {
+        let catalogue = Catalogue::with(Vec::new());
+        for filter in [vec![], vec!["tcp".to_owned()]] {
+            let cells = catalogue.cells(&DEFAULT_SIZES, &filter);
+            for cell in cells.iter().filter(|cell| !limits::is_limit(cell.transport)) {
+                assert!(cells.contains(&cell.reference()) && cells.contains(&cell.limit()), "{cell}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_lower_case_and_said_once() {
+        let names = Catalogue::with(Vec::new()).names();
+        assert!(names.iter().all(|name| name.to_lowercase() == *name));
+        assert!(names.iter().all(|name| names.iter().filter(|other| other == &name).count() == 1));
+    }
+}

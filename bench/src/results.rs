@@ -1,0 +1,193 @@
+//! From runs to figures: medians with minimum and maximum, and ratios made within each round.
+
+use crate::measure::Measured;
+use crate::plan::{Catalogue, Cell};
+use crate::runner::Run;
+use anyhow::Result;
+use serde::Serialize;
+
+/// One line of the report. Serialised as it is for `--json`; figures are null where the cell is not
+/// possible on this system, and `note` says why.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// What was measured.
+    #[serde(skip)]
+    pub cell: Cell,
+    /// Its transport's name.
+    pub transport: &'static str,
+    /// The calls that carry a message.
+    pub api: &'static str,
+    /// How messages are handed over.
+    pub mode: &'static str,
+    /// Whether its ends are two processes, or two threads of one.
+    pub between: &'static str,
+    /// Bytes of a message.
+    pub size: usize,
+    /// How many processes or threads send.
+    pub producers: u32,
+    /// How many processes or threads receive.
+    pub consumers: u32,
+    /// Of each payload, see [`Transport::copies`](crate::Transport::copies).
+    pub copies: u32,
+    /// The median. Round trips per second in that mode.
+    pub msgs_per_s: Option<f64>,
+    /// The median, in bytes of payload.
+    pub bytes_per_s: Option<f64>,
+    /// The median of the rounds, in messages per second.
+    pub median: Option<f64>,
+    /// The slowest round.
+    pub min: Option<f64>,
+    /// The fastest round.
+    pub max: Option<f64>,
+    /// In how many rounds it ran.
+    pub runs: usize,
+    /// Messages of the measured runs whose every byte was compared: all of them.
+    pub verified: u64,
+    /// Median of the rounds' ratios to the pipe with one message per call, at the same size; to
+    /// the pipe's round trips where these are round trips.
+    pub ratio_vs_pipe: Option<f64>,
+    /// The interval that holds the true median of that ratio with at least 95 % confidence.
+    pub ratio_vs_pipe_interval: Option<[f64; 2]>,
+    /// What the machine can do at most, by name.
+    pub limit: &'static str,
+    /// Median of the rounds' ratios to that limit.
+    pub share_of_limit: Option<f64>,
+    /// Median round trip in nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round_trip_p50_ns: Option<f64>,
+    /// Why there are no figures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// The lines of the report, in the order of the cells.
+///
+/// # Errors
+/// If a cell is not of this catalogue.
+pub fn rows(measured: &[Measured], catalogue: &Catalogue) -> Result<Vec<Row>> {
+    measured.iter().map(|one| row(one, measured, catalogue)).collect()
+}
+
+fn row(one: &Measured, all: &[Measured], catalogue: &Catalogue) -> Result<Row> {
+    let cell = one.cell;
+    let transport = catalogue.find(cell.transport)?;
+    let rates = one.rates();
+    let median_rate = median(&rates);
+    let to = |other: Cell| {
+        let other = all.iter().find(|measured| measured.cell == other)?;
+        paired(&rates, &other.rates())
+    };
+    let ratio = to(cell.reference());
+    let p50s: Vec<f64> = one.runs.iter().filter_map(|run| run.p50).map(|p50| p50 as f64).collect();
+    Ok(Row {
+        cell,
+        transport: cell.transport,
+        api: (transport.api)(cell.mode),
+        mode: cell.mode.name(),
+        between: transport.ends.between(),
+        size: cell.size,
+        producers: 1,
+        consumers: 1,
+        copies: (transport.copies)(cell.mode),
+        msgs_per_s: median_rate,
+        bytes_per_s: median_rate.map(|rate| rate * cell.size as f64),
+        median: median_rate,
+        min: rates.iter().copied().min_by(f64::total_cmp),
+        max: rates.iter().copied().max_by(f64::total_cmp),
+        runs: one.runs.len(),
+        verified: one.runs.iter().map(|run| run.messages).sum(),
+        ratio_vs_pipe: ratio.map(|ratio| ratio.median),
+        ratio_vs_pipe_interval: ratio.map(|ratio| [ratio.low, ratio.high]),
+        limit: cell.limit().transport,
+        share_of_limit: to(cell.limit()).map(|ratio| ratio.median),
+        round_trip_p50_ns: median(&p50s),
+        note: one.impossible.as_ref().map(|why| format!("not possible: {why}")),
+    })
+}
+
+impl Measured {
+    /// Messages per second of each round.
+    pub fn rates(&self) -> Vec<f64> {
+        self.runs.iter().copied().map(Run::per_second).collect()
+    }
+}
+
+/// How many times as fast one is as the other, in the same rounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio {
+    /// The median of the rounds' ratios.
+    pub median: f64,
+    /// Lower end of the interval that holds the true median with at least 95 % confidence,
+    /// whatever the distribution; the least ratio, where there are fewer than 6 rounds.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+/// The ratio of two cells by rounds. None if one of them has no runs.
+pub fn paired(one: &[f64], other: &[f64]) -> Option<Ratio> {
+    let mut ratios: Vec<f64> = one.iter().zip(other).map(|(a, b)| a / b).collect();
+    ratios.sort_by(f64::total_cmp);
+    let outside = outside(ratios.len());
+    Some(Ratio {
+        median: median(&ratios)?,
+        low: *ratios.get(outside)?,
+        high: *ratios.get(ratios.len() - 1 - outside)?,
+    })
+}
+
+/// How many of `n` sorted values lie outside the interval for the median at each end: the sign
+/// test's. A value is below the true median with probability 1/2, so the number of those below is
+/// binomial.
+fn outside(n: usize) -> usize {
+    let mut probability = 0.5_f64.powi(i32::try_from(n).unwrap_or(i32::MAX));
+    let mut below = 0.0;
+    let mut k = 0;
+    loop {
+        below += probability;
+        if below > 0.025 || k >= n {
+            return k.saturating_sub(1).min(n.saturating_sub(1) / 2);
+        }
+        probability *= (n - k) as f64 / (k + 1) as f64;
+        k += 1;
+    }
+}
+
+/// The middle one, or the mean of the two in the middle.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = *sorted.get(sorted.len() / 2)?;
+    let lower = *sorted.get((sorted.len() - 1) / 2)?;
+    Some((lower + upper) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn a_slow_round_does_not_bend_the_ratio() {
+        let ratio = paired(&[10.0, 1.0, 10.0], &[2.5, 0.25, 2.5]).unwrap();
+        assert_eq!(ratio, Ratio { median: 4.0, low: 4.0, high: 4.0 });
+        assert_eq!(paired(&[1.0], &[]), None);
+    }
+
+    #[test]
+    fn intervals_are_those_of_the_sign_test() {
+        // From the binomial distribution: the k-th smallest and largest of n hold the median with
+        // at least 95 %.
+        for (n, kth) in [(6, 1), (8, 1), (9, 2), (11, 2), (12, 3), (15, 4), (20, 6), (25, 8), (31, 10)] {
+            assert_eq!(outside(n), kth - 1, "{n}");
+        }
+        // Too few for 95 %: all of them.
+        assert_eq!([1, 2, 5].map(outside), [0; 3]);
+    }
+}

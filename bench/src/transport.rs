@@ -1,0 +1,200 @@
+//! What a transport is: how the parent makes one channel of it, and what each side makes of its end.
+//!
+//! The parent makes every kernel object and is the only one that removes any: workers are killed.
+//! A worker gets ids and names in its arguments and an open descriptor over its control socket, so
+//! that little needs a name that could be left behind.
+
+use crate::keeper::Keeper;
+use crate::plan::{Cell, Mode};
+use anyhow::{Context, Result};
+use std::any::Any;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+/// A producer's end.
+pub trait Sender {
+    /// Sends messages `first` to `first + n - 1`, each built in here.
+    ///
+    /// # Errors
+    /// What the transport says.
+    fn send(&mut self, first: u64, n: u64) -> Result<()>;
+}
+
+/// A consumer's end.
+pub trait Receiver {
+    /// Receives messages `first` to `first + n - 1` and checks every byte.
+    ///
+    /// # Errors
+    /// What the transport says, and a message that is not the one sent.
+    fn receive(&mut self, first: u64, n: u64) -> Result<()>;
+}
+
+/// A row of the comparison: something that carries messages.
+pub struct Transport {
+    /// As the table shows it, and as `--filter` finds it.
+    pub name: &'static str,
+    /// How it hands messages over.
+    pub modes: &'static [Mode],
+    /// The calls that carry a message.
+    pub api: fn(Mode) -> &'static str,
+    /// How often a payload is copied between the producer's private memory and the consumer's.
+    ///
+    /// Through the kernel: 2, user to kernel and kernel to user. Through a copying shared-memory
+    /// call: 2 as well, private to slot and slot to private. In place there is no private memory:
+    /// the producer computes the payload into the slot and the consumer checks it there, so 0.
+    pub copies: fn(Mode) -> u32,
+    /// Who is at its ends.
+    pub ends: Ends,
+}
+
+/// Whether a transport crosses processes.
+#[derive(Clone, Copy)]
+pub enum Ends {
+    /// It does: two processes.
+    Processes(&'static dyn Processes),
+    /// It does not: two threads of one process, pinned in the same way.
+    Threads(&'static dyn Threads),
+}
+
+impl Ends {
+    /// Who is at the ends, in a word.
+    pub fn between(self) -> &'static str {
+        match self {
+            Self::Processes(_) => "processes",
+            Self::Threads(_) => "threads",
+        }
+    }
+}
+
+/// A transport between processes.
+pub trait Processes: Sync {
+    /// Parent: makes the kernel objects of one channel.
+    ///
+    /// # Errors
+    /// What the system says, unless it is a limit of this system: that is [`Made::Impossible`].
+    fn make(&self, cell: Cell, keeper: &Rc<Keeper>) -> Result<Made>;
+
+    /// Parent: the channel for the answers of a round trip. Another one, usually.
+    ///
+    /// # Errors
+    /// As [`Processes::make`].
+    fn make_back(&self, cell: Cell, _there: &Channel, keeper: &Rc<Keeper>) -> Result<Made> {
+        self.make(cell, keeper)
+    }
+
+    /// Worker: opens the producer's end. Does not wait for the other side.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>>;
+
+    /// Worker: opens the consumer's end. Does not wait for the other side.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>>;
+}
+
+/// The two ends of a queue within a process.
+pub type ThreadEnds = (Box<dyn Sender + Send>, Box<dyn Receiver + Send>);
+
+/// A transport between threads.
+pub trait Threads: Sync {
+    /// Worker: makes a queue.
+    ///
+    /// # Errors
+    /// What the library says.
+    fn pair(&self, cell: Cell) -> Result<ThreadEnds>;
+
+    /// Why this cell cannot be measured, if it cannot. Asked in the parent.
+    fn impossible(&self, _cell: Cell) -> Option<String> {
+        None
+    }
+}
+
+/// What one side needs to open its end.
+#[derive(Default)]
+pub struct End {
+    /// Of System V objects.
+    pub ids: Vec<i32>,
+    /// Of files, or of what a library finds by name.
+    pub names: Vec<String>,
+    /// An open file, pipe or socket.
+    pub fd: Option<OwnedFd>,
+}
+
+impl End {
+    /// The one id, or the ids, that the parent passed.
+    ///
+    /// # Errors
+    /// If it passed another number of them.
+    pub fn ids<const COUNT: usize>(&self) -> Result<[i32; COUNT]> {
+        let ids = self.ids.as_slice().try_into();
+        ids.ok().with_context(|| format!("expected {COUNT} ids, got {:?}", self.ids))
+    }
+
+    /// The descriptor that the parent passed.
+    ///
+    /// # Errors
+    /// If it passed none.
+    pub fn descriptor(self) -> Result<OwnedFd> {
+        self.fd.context("the parent sent no descriptor")
+    }
+}
+
+/// One way from a producer to a consumer. Dropping it removes what was made for it.
+pub struct Channel {
+    pub(crate) sender: End,
+    pub(crate) receiver: End,
+    pub(crate) objects: Vec<Box<dyn Any>>,
+}
+
+impl Channel {
+    /// A channel with these ends. The objects are dropped, in their order, when the run is over.
+    pub fn new(sender: End, receiver: End, objects: Vec<Box<dyn Any>>) -> Self {
+        Self { sender, receiver, objects }
+    }
+
+    /// Both sides find it by the same ids.
+    pub fn by_ids(ids: Vec<i32>, objects: Vec<Box<dyn Any>>) -> Self {
+        let end = |ids| End { ids, ..End::default() };
+        Self::new(end(ids.clone()), end(ids), objects)
+    }
+
+    /// Both sides find it by the same names.
+    pub fn by_names(names: Vec<String>, objects: Vec<Box<dyn Any>>) -> Self {
+        let end = |names| End { names, ..End::default() };
+        Self::new(end(names.clone()), end(names), objects)
+    }
+
+    /// Each side has its end of a stream or queue.
+    pub fn by_descriptors(sender: OwnedFd, receiver: OwnedFd) -> Self {
+        let end = |fd| End { fd: Some(fd), ..End::default() };
+        Self::new(end(sender), end(receiver), Vec::new())
+    }
+}
+
+/// What came of making a channel.
+pub enum Made {
+    /// It is there.
+    Channel(Channel),
+    /// This system or library does not allow it at this size; says why.
+    Impossible(String),
+}
+
+/// Runs an expression with the message's number of words as a constant.
+#[macro_export]
+macro_rules! for_size {
+    ($size:expr, $n:ident => $body:expr) => {
+        $crate::for_size!(@ $size, $n, $body, 8 56 64 256 1024 4096 16384 65536)
+    };
+    (@ $size:expr, $n:ident, $body:expr, $($known:literal)*) => {
+        match $size {
+            $($known => {
+                const $n: usize = $known / 8;
+                $body
+            })*
+            other => $crate::anyhow::bail!("messages of {other} bytes are not compiled in"),
+        }
+    };
+}
