@@ -7,9 +7,10 @@
 #![allow(unsafe_code)]
 
 use crate::layout::cursors::{Cursors, SideLine};
+use crate::ring::RingError;
 use crate::ring::spsc::slots::{Slots, Stamps};
 use crate::ring::spsc::{Receiver, Sender, bytes, dense, stamped};
-use crate::ring::{RingError, wait};
+use crate::ring::wait::{self, Pace};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 use loom::cell::UnsafeCell;
 use loom::sync::{Arc, Condvar, Mutex};
@@ -96,6 +97,12 @@ macro_rules! copies {
 
 impl Slots for HeapDense {
     copies!();
+    fn publish_one(&self, line: &SideLine, tail: u64) {
+        dense::publish(line, tail, 1);
+    }
+    fn visible_one(&self, line: &SideLine, head: u64, seen: u64) -> Result<u64, RingError> {
+        dense::visible(line, head, seen, self.capacity())
+    }
     fn publish(&self, line: &SideLine, tail: u64, n: u64) {
         dense::publish(line, tail, n);
     }
@@ -109,6 +116,12 @@ impl Slots for HeapDense {
 
 impl Slots for HeapStamped {
     copies!();
+    fn publish_one(&self, line: &SideLine, tail: u64) {
+        stamped::publish_one(self, line, tail);
+    }
+    fn visible_one(&self, _: &SideLine, _: u64, seen: u64) -> Result<u64, RingError> {
+        stamped::visible_one(self, seen)
+    }
     fn publish(&self, line: &SideLine, tail: u64, n: u64) {
         stamped::publish(self, line, tail, n);
     }
@@ -364,6 +377,10 @@ fn ledger() {
     });
 }
 
+fn waiter<'a>(word: &'a AtomicU32, pace: &'a Pace) -> wait::Waiter<'a> {
+    wait::Waiter { word, pace, position: 0, deadline: None }
+}
+
 /// Both sides sleep when they cannot go on. A lost wakeup would leave one asleep for ever.
 fn sleepers<S: Slots<Item = u64> + Clone + Send + 'static>(make: fn(u64) -> S) {
     model(move || {
@@ -374,8 +391,9 @@ fn sleepers<S: Slots<Item = u64> + Clone + Send + 'static>(make: fn(u64) -> S) {
         let mut rx = Receiver::resume(slots, &cursors).expect("fresh");
         let (theirs, their_world) = (cursors.clone(), world.clone());
         let producer = thread::spawn(move || {
+            let pace = Pace::default();
             for i in 0..2 {
-                wait::until(&*their_world, &theirs.state.producer_waits, None, || {
+                wait::until(&*their_world, &waiter(&theirs.state.producer_waits, &pace), || {
                     match tx.try_push(&theirs, &i) {
                         Ok(()) => Ok(Some(())),
                         Err(RingError::Full) => Ok(None),
@@ -386,13 +404,15 @@ fn sleepers<S: Slots<Item = u64> + Clone + Send + 'static>(make: fn(u64) -> S) {
                 wait::notify(&*their_world, &theirs.state.consumer_waits);
             }
         });
+        let pace = Pace::default();
         for i in 0..2 {
-            let item =
-                wait::until(&*world, &cursors.state.consumer_waits, None, || match rx.try_pop(&cursors) {
+            let item = wait::until(&*world, &waiter(&cursors.state.consumer_waits, &pace), || {
+                match rx.try_pop(&cursors) {
                     Ok(item) => Ok(Some(item)),
                     Err(RingError::Empty) => Ok(None),
                     Err(e) => Err(e),
-                });
+                }
+            });
             assert_eq!(item, Ok(i));
             wait::notify(&*world, &cursors.state.producer_waits);
         }

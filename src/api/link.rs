@@ -46,6 +46,7 @@ pub(crate) struct Link {
     cursors: CursorsView,
     token: ForkToken,
     parking: Parking,
+    pace: wait::Pace,
     /// The caller has promised that nobody writes into this segment past segring.
     trust: Option<Trust>,
     /// The peer whose going has been told: its epoch.
@@ -64,6 +65,7 @@ impl Link {
             cursors: region.cursors_view(),
             token,
             parking: Parking::new(),
+            pace: wait::Pace::default(),
             trust: None,
             told: Cell::new(None),
             untold: Cell::new(None),
@@ -100,9 +102,9 @@ impl Link {
         self.seat.region()
     }
 
-    /// The word on which this side sleeps.
-    pub(crate) fn my_word(&self) -> &AtomicU32 {
-        word(self.cursors(), self.role)
+    /// A wait of this side, which is at `position`.
+    pub(crate) fn waiter(&self, position: u64, deadline: Option<u64>) -> wait::Waiter<'_> {
+        wait::Waiter { word: word(self.cursors(), self.role), pace: &self.pace, position, deadline }
     }
 
     fn peer_word(&self) -> &AtomicU32 {
@@ -110,9 +112,10 @@ impl Link {
     }
 
     /// To be called after each publish or release: wakes the peer if it sleeps. One load if not.
+    /// The caller names the peer, so that the word's address is no question at run time.
     #[inline(always)]
-    pub(crate) fn wake_peer(&self) {
-        wait::notify(self, self.peer_word());
+    pub(crate) fn wake(&self, peer: Role) {
+        wait::notify(self, word(self.cursors(), peer));
     }
 
     pub(crate) fn is_closed(&self) -> bool {

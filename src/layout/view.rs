@@ -7,7 +7,7 @@
 use super::cursors::Cursors;
 use super::slot::stamped_stride;
 use crate::sync::AtomicU64;
-use crate::sync::shared::copy;
+use crate::sync::shared::{copy_in, copy_out};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -99,7 +99,7 @@ impl<T: FromBytes + Copy> DenseSlots<T> {
     pub(crate) fn write(&self, position: u64, item: &T) {
         // SAFETY: the address lies in the memory of `new`; `item` is private to the caller. The
         // slot is the producer's (I4).
-        unsafe { copy(self.address(position).cast(), std::ptr::from_ref(item).cast(), size_of::<T>()) };
+        unsafe { copy_in(self.address(position).cast(), std::ptr::from_ref(item).cast(), size_of::<T>()) };
     }
 
     #[inline(always)]
@@ -107,7 +107,7 @@ impl<T: FromBytes + Copy> DenseSlots<T> {
         let mut item = MaybeUninit::<T>::uninit();
         // SAFETY: the address lies in the memory of `new`; `item` is private. The slot is the
         // consumer's (I4).
-        unsafe { copy(item.as_mut_ptr().cast(), self.address(position).cast(), size_of::<T>()) };
+        unsafe { copy_out(item.as_mut_ptr().cast(), self.address(position).cast(), size_of::<T>()) };
         // SAFETY: every byte was written by the copy, and `T: FromBytes` takes any bytes (I5).
         unsafe { item.assume_init() }
     }
@@ -116,7 +116,7 @@ impl<T: FromBytes + Copy> DenseSlots<T> {
     pub(crate) fn read_into(&self, position: u64, into: &mut T) {
         // SAFETY: the address lies in the memory of `new`; `into` is private to the caller, and
         // `T: FromBytes` takes any bytes (I5). The slot is the consumer's (I4).
-        unsafe { copy(std::ptr::from_mut(into).cast(), self.address(position).cast(), size_of::<T>()) };
+        unsafe { copy_out(std::ptr::from_mut(into).cast(), self.address(position).cast(), size_of::<T>()) };
     }
 
     /// Two copies at most: up to the wrap, and from the start.
@@ -126,7 +126,7 @@ impl<T: FromBytes + Copy> DenseSlots<T> {
         let (head, tail) = items.split_at(first);
         for (at, part) in [(position, head), (position + first as u64, tail)] {
             // SAFETY: the part ends at the wrap at the latest, so it lies in the memory of `new`.
-            unsafe { copy(self.address(at).cast(), part.as_ptr().cast(), size_of_val(part)) };
+            unsafe { copy_in(self.address(at).cast(), part.as_ptr().cast(), size_of_val(part)) };
         }
     }
 
@@ -137,7 +137,7 @@ impl<T: FromBytes + Copy> DenseSlots<T> {
         let (head, tail) = into.split_at_mut(first);
         for (at, part) in [(position, head), (position + first as u64, tail)] {
             // SAFETY: the part ends at the wrap at the latest, so it lies in the memory of `new`.
-            unsafe { copy(part.as_mut_ptr().cast(), self.address(at).cast(), size_of_val(part)) };
+            unsafe { copy_out(part.as_mut_ptr().cast(), self.address(at).cast(), size_of_val(part)) };
         }
     }
 }
@@ -176,7 +176,7 @@ impl<T: FromBytes + Copy> StampedSlots<T> {
     pub(crate) fn write(&self, position: u64, item: &T) {
         // SAFETY: the address lies in the memory of `new`; `item` is private to the caller. The
         // slot is the producer's (I4).
-        unsafe { copy(self.address(position).cast(), std::ptr::from_ref(item).cast(), size_of::<T>()) };
+        unsafe { copy_in(self.address(position).cast(), std::ptr::from_ref(item).cast(), size_of::<T>()) };
     }
 
     #[inline(always)]
@@ -184,7 +184,7 @@ impl<T: FromBytes + Copy> StampedSlots<T> {
         let mut item = MaybeUninit::<T>::uninit();
         // SAFETY: the address lies in the memory of `new`; `item` is private. The slot is the
         // consumer's (I4).
-        unsafe { copy(item.as_mut_ptr().cast(), self.address(position).cast(), size_of::<T>()) };
+        unsafe { copy_out(item.as_mut_ptr().cast(), self.address(position).cast(), size_of::<T>()) };
         // SAFETY: every byte was written by the copy, and `T: FromBytes` takes any bytes (I5).
         unsafe { item.assume_init() }
     }
@@ -193,7 +193,7 @@ impl<T: FromBytes + Copy> StampedSlots<T> {
     pub(crate) fn read_into(&self, position: u64, into: &mut T) {
         // SAFETY: the address lies in the memory of `new`; `into` is private to the caller, and
         // `T: FromBytes` takes any bytes (I5). The slot is the consumer's (I4).
-        unsafe { copy(std::ptr::from_mut(into).cast(), self.address(position).cast(), size_of::<T>()) };
+        unsafe { copy_out(std::ptr::from_mut(into).cast(), self.address(position).cast(), size_of::<T>()) };
     }
 }
 
@@ -225,7 +225,7 @@ impl ByteSlots {
     pub(crate) fn write(&self, position: u64, bytes: &[u8]) {
         self.assert_fits(position, bytes.len());
         // SAFETY: as just asserted, inside the memory of `new`. The bytes are the producer's (I4).
-        unsafe { copy(self.address(position), bytes.as_ptr(), bytes.len()) };
+        unsafe { copy_in(self.address(position), bytes.as_ptr(), bytes.len()) };
     }
 
     /// Appends bytes to a vector. They end at the wrap at the latest.
@@ -236,7 +236,7 @@ impl ByteSlots {
         let spare = into.spare_capacity_mut().as_mut_ptr().cast();
         // SAFETY: as just asserted, inside the memory of `new`; the vector has room for `len` more.
         // The bytes are the consumer's (I4).
-        unsafe { copy(spare, self.address(position), len) };
+        unsafe { copy_out(spare, self.address(position), len) };
         let len = into.len() + len;
         // SAFETY: reserved above, and written by the copy.
         unsafe { into.set_len(len) };

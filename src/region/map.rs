@@ -3,7 +3,7 @@
 use super::error::{Context, Error};
 use super::fork::ForkToken;
 use crate::layout::header::{HEADER_LEN, Header, READY_OFFSET};
-use crate::sync::shared::copy;
+use crate::sync::shared::{copy_in, copy_out};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 use crate::sys::{Errno, memory, shm};
 use std::ptr::NonNull;
@@ -81,7 +81,7 @@ impl Mapping {
     pub(crate) fn read_header(&self) -> Header {
         let mut header = Header::new_zeroed();
         // SAFETY: the mapping has at least HEADER_LEN bytes; `header` is private and of that size.
-        unsafe { copy((&raw mut header).cast(), self.base.as_ptr(), HEADER_LEN) };
+        unsafe { copy_out((&raw mut header).cast(), self.base.as_ptr(), HEADER_LEN) };
         header
     }
 
@@ -96,7 +96,7 @@ impl Mapping {
         // Release: SYNC(magic), pairs with the Acquire fence in `readiness`.
         fence(Ordering::Release);
         // SAFETY: the mapping has at least HEADER_LEN bytes and is writable (only creators come here).
-        unsafe { copy(self.base.as_ptr(), std::ptr::from_ref(header).cast(), HEADER_LEN) };
+        unsafe { copy_in(self.base.as_ptr(), std::ptr::from_ref(header).cast(), HEADER_LEN) };
     }
 
     /// Makes every page exist.

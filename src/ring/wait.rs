@@ -14,6 +14,7 @@
 
 use super::RingError;
 use crate::sync::{AtomicU32, Ordering, fence, light_barrier, pause};
+use std::cell::Cell;
 
 /// How long a sleeper sleeps at most before it looks again, and looks whether its peer lives.
 pub(crate) const RECHECK: u64 = 50_000_000;
@@ -23,6 +24,10 @@ const RECHECK_WITHOUT_BARRIER: u64 = 1_000_000;
 const SPIN: u64 = 20_000;
 /// Looks between two readings of the clock while spinning.
 const LOOKS_PER_CLOCK: u32 = 32;
+/// How long a side of a stream looks away when it has nothing to do, in nanoseconds.
+const SLIP: u64 = 1_000;
+/// Messages that come further apart than this, in nanoseconds, are no stream.
+const STREAM: u64 = 100;
 
 /// What the world outside the memory does for a waiter.
 pub(crate) trait Host {
@@ -42,35 +47,71 @@ pub(crate) trait Host {
     fn told(&self);
 }
 
-/// Tries until it works, there is bad news, or `deadline` (in [`Host::now`]'s time) has passed.
+/// How fast messages move past a side, as far as it looked: whether it is in a stream.
+///
+/// A side that polls the line which its peer is writing takes it away again and again, and both are
+/// slow. In a stream it pays to look away for a moment and to find many messages then. In a
+/// ping-pong it does not: the next message comes when this side has answered.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// When this side last had nothing to do, and where it was.
+    since: Cell<u64>,
+    position: Cell<u64>,
+}
+
+impl Pace {
+    /// How long to look away, for a side that has nothing to do at `position`.
+    fn slip(&self, now: u64, position: u64) -> u64 {
+        let took = now.saturating_sub(self.since.replace(now));
+        let moved = position.saturating_sub(self.position.replace(position));
+        if moved.saturating_mul(STREAM) > took { SLIP } else { 0 }
+    }
+}
+
+/// One wait of one side.
+pub(crate) struct Waiter<'a> {
+    /// What it sleeps on.
+    pub(crate) word: &'a AtomicU32,
+    pub(crate) pace: &'a Pace,
+    /// Messages that have moved past this side.
+    pub(crate) position: u64,
+    /// In [`Host::now`]'s time.
+    pub(crate) deadline: Option<u64>,
+}
+
+/// Tries until it works, there is bad news, or the deadline has passed.
 ///
 /// `attempt` says `Ok(None)` for "not yet" and an error for "never". Messages come before news: a
 /// peer that pushed and died is found out only after the last look at what it pushed.
 pub(crate) fn until<T>(
     host: &impl Host,
-    word: &AtomicU32,
-    deadline: Option<u64>,
+    waiter: &Waiter<'_>,
     mut attempt: impl FnMut() -> Result<Option<T>, RingError>,
 ) -> Result<T, RingError> {
     if let Some(done) = attempt()? {
         return Ok(done);
     }
-    if let Some(done) = spin(host, deadline, &mut attempt)? {
+    if let Some(done) = spin(host, waiter, &mut attempt)? {
         return Ok(done);
     }
-    let result = sleep(host, word, deadline, &mut attempt);
+    let result = sleep(host, waiter.word, waiter.deadline, &mut attempt);
     // W1 undone. Relaxed: a waker that still sees 1 makes one wake for nobody.
-    word.store(0, Ordering::Relaxed);
+    waiter.word.store(0, Ordering::Relaxed);
     result
 }
 
 fn spin<T>(
     host: &impl Host,
-    deadline: Option<u64>,
+    waiter: &Waiter<'_>,
     attempt: &mut impl FnMut() -> Result<Option<T>, RingError>,
 ) -> Result<Option<T>, RingError> {
-    let end = host.now().saturating_add(SPIN);
-    let end = deadline.map_or(end, |d| d.min(end));
+    let now = host.now();
+    let limit = |end: u64| waiter.deadline.map_or(end, |d| d.min(end));
+    let slipped = limit(now.saturating_add(waiter.pace.slip(now, waiter.position)));
+    while host.now() < slipped {
+        pause();
+    }
+    let end = limit(now.saturating_add(SPIN));
     while host.now() < end {
         for _ in 0..LOOKS_PER_CLOCK {
             pause();

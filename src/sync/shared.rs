@@ -5,17 +5,36 @@
 //! (elsewhere) read and write what is there, once per chunk, and assume nothing about it: the
 //! bytes that arrive may be torn by a hostile peer, but they are bytes (I5).
 
-/// Copies `len` bytes. One side is private to the caller, the other may be shared memory.
+/// Copies `len` bytes into memory that a peer may read or write meanwhile.
 ///
 /// # Safety
-/// `src` is readable and `dst` writable for `len` bytes, and the ranges do not overlap. The
-/// private side has no other user. The shared side is mapped; peers may write it meanwhile.
+/// `src` is readable and `dst` writable for `len` bytes, and the ranges do not overlap. `src` is
+/// private to the caller and initialised; `dst` is mapped; peers may write it meanwhile.
 #[inline(always)]
-pub(crate) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) {
+pub(crate) unsafe fn copy_in(dst: *mut u8, src: *const u8, len: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the contract of this function.
     unsafe {
-        x86::copy(dst, src, len);
+        x86::copy_in(dst, src, len);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    // SAFETY: the contract of this function.
+    unsafe {
+        portable::copy(dst, src, len);
+    }
+}
+
+/// Copies `len` bytes out of memory that a peer may write meanwhile.
+///
+/// # Safety
+/// `src` is readable and `dst` writable for `len` bytes, and the ranges do not overlap. `dst` is
+/// private to the caller; `src` is mapped; peers may write it meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn copy_out(dst: *mut u8, src: *const u8, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the contract of this function.
+    unsafe {
+        x86::copy::<x86::Out>(dst, src, len);
     }
     #[cfg(not(target_arch = "x86_64"))]
     // SAFETY: the contract of this function.
@@ -27,101 +46,279 @@ pub(crate) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use core::arch::asm;
+    use core::arch::x86_64::__m128i;
 
-    /// From this size on, the string instruction wins over a loop of 16-byte moves.
-    const STRING_FROM: usize = 512;
+    /// What one instruction, or four, move between registers and shared memory.
+    pub(super) trait Chunk: Copy {
+        /// # Safety
+        /// `at` is readable for the size of the chunk.
+        unsafe fn load(at: *const u8) -> Self;
+        /// # Safety
+        /// `at` is writable for the size of the chunk.
+        unsafe fn store(self, at: *mut u8);
+    }
 
-    macro_rules! move_through {
-        ($name:ident, $class:ident, $ty:ty, $modifier:literal, $mov:literal, $size:literal) => {
-            /// # Safety
-            /// As [`copy`], for the bytes at offset `at`.
-            #[inline(always)]
-            unsafe fn $name(dst: *mut u8, src: *const u8, at: usize) {
-                let v: $ty;
-                // SAFETY: reads inside `src`, by the contract. `readonly`: the bytes may have
-                // changed since any earlier read, and the compiler must assume so: no `pure`.
-                unsafe {
-                    asm!(
-                        concat!($mov, " {v", $modifier, "}, ", $size, " ptr [{s} + {at}]"),
-                        v = out($class) v, s = in(reg) src, at = in(reg) at,
-                        options(nostack, preserves_flags, readonly)
-                    );
+    macro_rules! chunk {
+        ($ty:ty, $class:ident, $modifier:literal, $mov:literal, $size:literal) => {
+            impl Chunk for $ty {
+                #[inline(always)]
+                unsafe fn load(at: *const u8) -> Self {
+                    let v: $ty;
+                    // SAFETY: reads what the contract allows. `readonly`, not `pure`: the bytes
+                    // may have changed since any earlier read, and the compiler must assume so.
+                    unsafe {
+                        asm!(
+                            concat!($mov, " {v", $modifier, "}, ", $size, " ptr [{at}]"),
+                            v = out($class) v, at = in(reg) at,
+                            options(nostack, preserves_flags, readonly)
+                        );
+                    }
+                    v
                 }
-                // SAFETY: writes inside `dst`, by the contract.
-                unsafe {
-                    asm!(
-                        concat!($mov, " ", $size, " ptr [{d} + {at}], {v", $modifier, "}"),
-                        v = in($class) v, d = in(reg) dst, at = in(reg) at,
-                        options(nostack, preserves_flags)
-                    );
+
+                #[inline(always)]
+                unsafe fn store(self, at: *mut u8) {
+                    // SAFETY: writes what the contract allows.
+                    unsafe {
+                        asm!(
+                            concat!($mov, " ", $size, " ptr [{at}], {v", $modifier, "}"),
+                            v = in($class) self, at = in(reg) at,
+                            options(nostack, preserves_flags)
+                        );
+                    }
                 }
             }
         };
     }
-    move_through!(move16, xmm_reg, core::arch::x86_64::__m128i, "", "movdqu", "xmmword");
-    move_through!(move8, reg, u64, ":r", "mov", "qword");
-    move_through!(move4, reg, u32, ":e", "mov", "dword");
-    move_through!(move2, reg, u16, ":x", "mov", "word");
-    move_through!(move1, reg_byte, u8, "", "mov", "byte");
+    chunk!(__m128i, xmm_reg, "", "movdqu", "xmmword");
+    chunk!(u64, reg, ":r", "mov", "qword");
+    chunk!(u32, reg, ":e", "mov", "dword");
+    chunk!(u16, reg, ":x", "mov", "word");
+    chunk!(u8, reg_byte, "", "mov", "byte");
 
-    /// # Safety
-    /// As [`super::copy`].
-    #[inline(always)]
-    pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) {
-        if len >= STRING_FROM {
-            // SAFETY: `rep movsb` reads `len` bytes at `src` and writes them at `dst`; the
-            // direction flag is clear by the ABI.
+    impl Chunk for [u64; 4] {
+        #[inline(always)]
+        unsafe fn load(at: *const u8) -> Self {
+            let (a, b, c, d);
+            // SAFETY: as the chunk of 8 bytes.
             unsafe {
                 asm!(
-                    "rep movsb",
-                    inout("rdi") dst => _, inout("rsi") src => _, inout("rcx") len => _,
+                    "mov {a}, qword ptr [{at}]",
+                    "mov {b}, qword ptr [{at} + 8]",
+                    "mov {c}, qword ptr [{at} + 16]",
+                    "mov {d}, qword ptr [{at} + 24]",
+                    a = out(reg) a, b = out(reg) b, c = out(reg) c, d = out(reg) d,
+                    at = in(reg) at,
+                    options(nostack, preserves_flags, readonly)
+                );
+            }
+            [a, b, c, d]
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, at: *mut u8) {
+            let [a, b, c, d] = self;
+            // SAFETY: as the chunk of 8 bytes.
+            unsafe {
+                asm!(
+                    "mov qword ptr [{at}], {a}",
+                    "mov qword ptr [{at} + 8], {b}",
+                    "mov qword ptr [{at} + 16], {c}",
+                    "mov qword ptr [{at} + 24], {d}",
+                    a = in(reg) a, b = in(reg) b, c = in(reg) c, d = in(reg) d,
+                    at = in(reg) at,
                     options(nostack, preserves_flags)
                 );
             }
+        }
+    }
+
+    /// A cache line.
+    impl Chunk for [__m128i; 4] {
+        #[inline(always)]
+        unsafe fn load(at: *const u8) -> Self {
+            let (a, b, c, d);
+            // SAFETY: as the chunk of 16 bytes.
+            unsafe {
+                asm!(
+                    "movdqu {a}, xmmword ptr [{at}]",
+                    "movdqu {b}, xmmword ptr [{at} + 16]",
+                    "movdqu {c}, xmmword ptr [{at} + 32]",
+                    "movdqu {d}, xmmword ptr [{at} + 48]",
+                    a = out(xmm_reg) a, b = out(xmm_reg) b, c = out(xmm_reg) c, d = out(xmm_reg) d,
+                    at = in(reg) at,
+                    options(nostack, preserves_flags, readonly)
+                );
+            }
+            [a, b, c, d]
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, at: *mut u8) {
+            let [a, b, c, d] = self;
+            // SAFETY: as the chunk of 16 bytes.
+            unsafe {
+                asm!(
+                    "movdqu xmmword ptr [{at}], {a}",
+                    "movdqu xmmword ptr [{at} + 16], {b}",
+                    "movdqu xmmword ptr [{at} + 32], {c}",
+                    "movdqu xmmword ptr [{at} + 48], {d}",
+                    a = in(xmm_reg) a, b = in(xmm_reg) b, c = in(xmm_reg) c, d = in(xmm_reg) d,
+                    at = in(reg) at,
+                    options(nostack, preserves_flags)
+                );
+            }
+        }
+    }
+
+    /// Which side is shared.
+    pub(super) trait Direction {
+        /// # Safety
+        /// As [`copy`], for the bytes of one chunk from offset `at` on.
+        unsafe fn one<C: Chunk>(dst: *mut u8, src: *const u8, at: usize);
+    }
+
+    /// Private to shared.
+    pub(super) struct In;
+    /// Shared to private.
+    pub(super) struct Out;
+
+    impl Direction for In {
+        #[inline(always)]
+        unsafe fn one<C: Chunk>(dst: *mut u8, src: *const u8, at: usize) {
+            // SAFETY: inside the private and initialised `src`, by the contract.
+            let chunk = unsafe { src.wrapping_add(at).cast::<C>().read_unaligned() };
+            // SAFETY: inside `dst`, by the contract.
+            unsafe { chunk.store(dst.wrapping_add(at)) };
+        }
+    }
+
+    impl Direction for Out {
+        #[inline(always)]
+        unsafe fn one<C: Chunk>(dst: *mut u8, src: *const u8, at: usize) {
+            // SAFETY: inside `src`, by the contract.
+            let chunk = unsafe { C::load(src.wrapping_add(at)) };
+            // SAFETY: inside the private `dst`, by the contract.
+            unsafe { dst.wrapping_add(at).cast::<C>().write_unaligned(chunk) };
+        }
+    }
+
+    /// A few words: all are loaded before the first is stored.
+    ///
+    /// A message is often built just before it is pushed, field by field. A 16-byte load from two
+    /// 8-byte stores that are still on their way to the cache waits until they are there; an 8-byte
+    /// load takes its value from the store. And what the compiler still has in registers it need
+    /// not load at all, because no assembly comes before the last load. (`docs/measurements.md`)
+    ///
+    /// # Safety
+    /// As [`super::copy_in`], for `N` words.
+    #[inline(always)]
+    unsafe fn words_in<const N: usize>(dst: *mut u8, src: *const u8) {
+        // SAFETY: `N` words lie inside `src`, which is initialised.
+        let words = unsafe { src.cast::<[u64; N]>().read_unaligned() };
+        let mut i = 0;
+        while i + 4 <= N {
+            // SAFETY: words `i` to `i + 3` lie inside `dst`.
+            unsafe { [words[i], words[i + 1], words[i + 2], words[i + 3]].store(dst.wrapping_add(i * 8)) };
+            i += 4;
+        }
+        while i < N {
+            // SAFETY: word `i` lies inside `dst`.
+            unsafe { words[i].store(dst.wrapping_add(i * 8)) };
+            i += 1;
+        }
+    }
+
+    macro_rules! words_or_chunks {
+        ($dst:ident, $src:ident, $len:ident, $($words:literal)*) => {
+            match $len {
+                $(
+                    // SAFETY: the contract; that many words are the length.
+                    len if len == $words * 8 => unsafe { words_in::<$words>($dst, $src) },
+                )*
+                // SAFETY: the contract.
+                _ => unsafe { copy::<In>($dst, $src, $len) },
+            }
+        };
+    }
+
+    /// # Safety
+    /// As [`super::copy_in`].
+    #[inline(always)]
+    pub(super) unsafe fn copy_in(dst: *mut u8, src: *const u8, len: usize) {
+        words_or_chunks!(dst, src, len, 1 2 3 4 5 6 7 8);
+    }
+
+    /// From this size on, four parts at once: more lines are on their way from the other core at a
+    /// time (`docs/measurements.md`).
+    const FOUR_STREAMS_FROM: usize = 8192;
+
+    /// Chunks, the last one shifted back to end exactly at `len`. With a constant `len` below a few
+    /// lines this unrolls to a straight line.
+    ///
+    /// # Safety
+    /// As [`super::copy_in`] or [`super::copy_out`].
+    #[inline(always)]
+    pub(super) unsafe fn copy<D: Direction>(dst: *mut u8, src: *const u8, len: usize) {
+        let mut at = 0;
+        if len >= FOUR_STREAMS_FROM {
+            let quarter = len / 4 / 64 * 64;
+            while at < quarter {
+                // SAFETY: the first quarter and the three behind it lie before `len`.
+                unsafe { D::one::<[__m128i; 4]>(dst, src, at) };
+                // SAFETY: as above.
+                unsafe { D::one::<[__m128i; 4]>(dst, src, at + quarter) };
+                // SAFETY: as above.
+                unsafe { D::one::<[__m128i; 4]>(dst, src, at + 2 * quarter) };
+                // SAFETY: as above.
+                unsafe { D::one::<[__m128i; 4]>(dst, src, at + 3 * quarter) };
+                at += 64;
+            }
+            at = 4 * quarter;
+        }
+        while at + 64 <= len {
+            // SAFETY: `at + 64 <= len`.
+            unsafe { D::one::<[__m128i; 4]>(dst, src, at) };
+            at += 64;
+        }
+        while at + 16 <= len {
+            // SAFETY: `at + 16 <= len`.
+            unsafe { D::one::<__m128i>(dst, src, at) };
+            at += 16;
+        }
+        if at == len {
             return;
         }
-        // Chunks, the last one shifted back to end exactly at `len`. With a constant `len` this
-        // unrolls to a straight line.
-        if len >= 16 {
-            let mut at = 0;
-            while at + 16 <= len {
-                // SAFETY: `at + 16 <= len`.
-                unsafe { move16(dst, src, at) };
-                at += 16;
-            }
-            if at < len {
-                if len - at <= 8 {
-                    // SAFETY: `len >= 16`, so 8 bytes end at `len`.
-                    unsafe { move8(dst, src, len - 8) };
-                } else {
-                    // SAFETY: `len >= 16`, so 16 bytes end at `len`.
-                    unsafe { move16(dst, src, len - 16) };
-                }
-            }
+        if at > 0 && len - at > 8 {
+            // SAFETY: `len > 16`, so 16 bytes end at `len`.
+            unsafe { D::one::<__m128i>(dst, src, len - 16) };
+        } else if at > 0 {
+            // SAFETY: `len > 16`, so 8 bytes end at `len`.
+            unsafe { D::one::<u64>(dst, src, len - 8) };
         } else if len >= 8 {
             // SAFETY: `len >= 8`.
-            unsafe { move8(dst, src, 0) };
+            unsafe { D::one::<u64>(dst, src, 0) };
             if len > 8 {
                 // SAFETY: `len >= 8`.
-                unsafe { move8(dst, src, len - 8) };
+                unsafe { D::one::<u64>(dst, src, len - 8) };
             }
         } else if len >= 4 {
             // SAFETY: `len >= 4`.
-            unsafe { move4(dst, src, 0) };
+            unsafe { D::one::<u32>(dst, src, 0) };
             if len > 4 {
                 // SAFETY: `len >= 4`.
-                unsafe { move4(dst, src, len - 4) };
+                unsafe { D::one::<u32>(dst, src, len - 4) };
             }
         } else if len >= 2 {
             // SAFETY: `len >= 2`.
-            unsafe { move2(dst, src, 0) };
+            unsafe { D::one::<u16>(dst, src, 0) };
             if len > 2 {
                 // SAFETY: `len >= 2`.
-                unsafe { move2(dst, src, len - 2) };
+                unsafe { D::one::<u16>(dst, src, len - 2) };
             }
-        } else if len == 1 {
+        } else {
             // SAFETY: `len == 1`.
-            unsafe { move1(dst, src, 0) };
+            unsafe { D::one::<u8>(dst, src, 0) };
         }
     }
 }
@@ -157,12 +354,13 @@ mod tests {
     type Copy = unsafe fn(*mut u8, *const u8, usize);
 
     fn all_lengths_and_alignments(copy: Copy) {
-        let src: Vec<u8> = (0..1400u32).map(|i| (i * 7 + 3) as u8).collect();
-        let lengths = (0..200).chain([255, 256, 257, 511, 512, 513, 1000, 1024]);
+        let src: Vec<u8> = (0..11_000u32).map(|i| (i * 7 + 3) as u8).collect();
+        let lengths =
+            (0..200).chain([255, 256, 257, 511, 512, 513, 1000, 1024, 8191, 8192, 8193, 9000, 10_001]);
         for len in lengths {
             for (from, to) in [(0, 0), (1, 0), (0, 1), (3, 5), (8, 16)] {
-                let mut dst = vec![0xAAu8; 1400];
-                // SAFETY: `from + len` and `to + len` are below 1400.
+                let mut dst = vec![0xAAu8; 11_000];
+                // SAFETY: `from + len` and `to + len` are below 11,000.
                 unsafe { copy(dst.as_mut_ptr().wrapping_add(to), src.as_ptr().wrapping_add(from), len) };
                 assert_eq!(dst[to..to + len], src[from..from + len], "len {len}");
                 assert!(dst[..to].iter().all(|b| *b == 0xAA), "wrote before the range");
@@ -173,7 +371,8 @@ mod tests {
 
     #[test]
     fn the_copy_moves_exactly_the_range() {
-        all_lengths_and_alignments(super::copy);
+        all_lengths_and_alignments(super::copy_in);
+        all_lengths_and_alignments(super::copy_out);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::consumer::unless_closed;
 use super::{ByteConsumer, ByteProducer};
+use crate::api::link::Role;
 use crate::api::trusted::Trusted;
 use crate::layout::view::Trust;
 use crate::ring::RingError;
@@ -15,6 +16,7 @@ impl Trusted<ByteProducer> {
     ///
     /// # Errors
     /// As [`ByteProducer::try_push`].
+    #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<ByteWriteGrant<'_>, RingError> {
         self.handle.check()?;
         let trust = self.handle.link.trusted()?;
@@ -35,6 +37,7 @@ pub struct ByteWriteGrant<'a> {
 
 impl ByteWriteGrant<'_> {
     /// Commits the first `len` bytes (all, if there are fewer) as one record, and says how many.
+    #[inline]
     pub fn commit(self, len: usize) -> usize {
         let ByteProducer { engine, link, .. } = self.handle;
         if link.check().is_err() {
@@ -42,7 +45,7 @@ impl ByteWriteGrant<'_> {
         }
         let len = len.min(self.len);
         engine.commit(link.cursors(), self.skip, len);
-        link.wake_peer();
+        link.wake(Role::Consumer);
         len
     }
 }
@@ -50,6 +53,7 @@ impl ByteWriteGrant<'_> {
 impl Deref for ByteWriteGrant<'_> {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         let ByteProducer { engine, link, .. } = &*self.handle;
         if link.check().is_err() {
@@ -60,6 +64,7 @@ impl Deref for ByteWriteGrant<'_> {
 }
 
 impl DerefMut for ByteWriteGrant<'_> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         let ByteProducer { engine, link, .. } = &mut *self.handle;
         if link.check().is_err() {
@@ -77,11 +82,12 @@ impl Trusted<ByteConsumer> {
     ///
     /// # Errors
     /// As [`ByteConsumer::try_pop`].
+    #[inline]
     pub fn read(&mut self) -> Result<ByteReadGrant<'_>, RingError> {
         let ByteConsumer { engine, link } = &mut self.handle;
         link.check()?;
         let trust = link.trusted()?;
-        let found = unless_closed(link, || engine.next(link.cursors()))?;
+        let found = unless_closed!(link, engine.next(link.cursors()))?;
         Ok(ByteReadGrant { handle: &mut self.handle, trust, found })
     }
 }
@@ -97,11 +103,12 @@ pub struct ByteReadGrant<'a> {
 
 impl ByteReadGrant<'_> {
     /// Gives the record's room back to the producer.
+    #[inline]
     pub fn release(self) {
         let ByteConsumer { engine, link } = self.handle;
         if link.check().is_ok() {
             engine.release(link.cursors(), self.found);
-            link.wake_peer();
+            link.wake(Role::Producer);
         }
     }
 }
@@ -109,6 +116,7 @@ impl ByteReadGrant<'_> {
 impl Deref for ByteReadGrant<'_> {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         let ByteConsumer { engine, link } = &*self.handle;
         if link.check().is_err() {

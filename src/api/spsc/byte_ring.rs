@@ -136,7 +136,7 @@ impl ByteProducer {
     pub fn try_push(&mut self, record: &[u8]) -> Result<(), RingError> {
         self.check()?;
         self.engine.try_push(self.link.cursors(), record)?;
-        self.link.wake_peer();
+        self.link.wake(Role::Consumer);
         Ok(())
     }
 
@@ -144,8 +144,12 @@ impl ByteProducer {
     ///
     /// # Errors
     /// As [`Producer::push`](super::Producer::push), and [`TooLong`](RingError::TooLong).
+    #[inline]
     pub fn push(&mut self, record: &[u8]) -> Result<(), RingError> {
-        self.push_until(record, None)
+        match self.try_push(record) {
+            Err(RingError::Full) => self.wait_and_push(record, None),
+            other => other,
+        }
     }
 
     /// The same, for a limited time.
@@ -153,14 +157,19 @@ impl ByteProducer {
     /// # Errors
     /// As [`push`](ByteProducer::push), and [`TimedOut`](RingError::TimedOut).
     pub fn push_timeout(&mut self, record: &[u8], timeout: Duration) -> Result<(), RingError> {
-        self.push_until(record, self.link.deadline(timeout))
+        match self.try_push(record) {
+            Err(RingError::Full) => self.wait_and_push(record, self.link.deadline(timeout)),
+            other => other,
+        }
     }
 
-    fn push_until(&mut self, record: &[u8], deadline: Option<u64>) -> Result<(), RingError> {
-        self.check()?;
+    #[cold]
+    #[inline(never)]
+    fn wait_and_push(&mut self, record: &[u8], deadline: Option<u64>) -> Result<(), RingError> {
         let Self { engine, link, .. } = self;
-        wait::until(&*link, link.my_word(), deadline, || not_yet(engine.try_push(link.cursors(), record)))?;
-        link.wake_peer();
+        let waiter = link.waiter(engine.position(), deadline);
+        wait::until(&*link, &waiter, || not_yet(engine.try_push(link.cursors(), record)))?;
+        link.wake(Role::Consumer);
         Ok(())
     }
 
@@ -172,7 +181,8 @@ impl ByteProducer {
         self.check()?;
         let Self { engine, link, .. } = self;
         let deadline = timeout.and_then(|t| link.deadline(t));
-        wait::until(&*link, link.my_word(), deadline, || not_yet(engine.room(link.cursors(), len).map(drop)))
+        let waiter = link.waiter(engine.position(), deadline);
+        wait::until(&*link, &waiter, || not_yet(engine.room(link.cursors(), len).map(drop)))
     }
 
     /// Waits until the consumer has released everything. `None` waits for ever. Blocking. Also on
@@ -184,7 +194,7 @@ impl ByteProducer {
         self.link.check()?;
         let Self { engine, link, .. } = self;
         let deadline = timeout.and_then(|t| link.deadline(t));
-        wait::until(&*link, link.my_word(), deadline, || {
+        wait::until(&*link, &link.waiter(engine.position(), deadline), || {
             Ok((engine.used(&link.cursors().consumer)? == 0).then_some(()))
         })
     }
@@ -234,8 +244,8 @@ impl ByteConsumer {
     pub fn try_pop_into(&mut self, into: &mut Vec<u8>) -> Result<(), RingError> {
         self.link.check()?;
         let Self { engine, link } = self;
-        unless_closed(link, || engine.try_pop(link.cursors(), into))?;
-        link.wake_peer();
+        unless_closed!(link, engine.try_pop(link.cursors(), into))?;
+        link.wake(Role::Producer);
         Ok(())
     }
 
@@ -253,8 +263,12 @@ impl ByteConsumer {
     ///
     /// # Errors
     /// As [`Consumer::pop`](super::Consumer::pop); `into` is untouched then.
+    #[inline]
     pub fn pop_into(&mut self, into: &mut Vec<u8>) -> Result<(), RingError> {
-        self.pop_until(into, None)
+        match self.try_pop_into(into) {
+            Err(RingError::Empty) => self.wait_and_pop(into, None),
+            other => other,
+        }
     }
 
     /// The same, for a limited time.
@@ -262,7 +276,10 @@ impl ByteConsumer {
     /// # Errors
     /// As [`pop_into`](ByteConsumer::pop_into), and [`TimedOut`](RingError::TimedOut).
     pub fn pop_into_timeout(&mut self, into: &mut Vec<u8>, timeout: Duration) -> Result<(), RingError> {
-        self.pop_until(into, self.link.deadline(timeout))
+        match self.try_pop_into(into) {
+            Err(RingError::Empty) => self.wait_and_pop(into, self.link.deadline(timeout)),
+            other => other,
+        }
     }
 
     /// Pops one record into a vector of its own; waits while there is none. Blocking.
@@ -271,7 +288,7 @@ impl ByteConsumer {
     /// As [`pop_into`](ByteConsumer::pop_into).
     pub fn pop(&mut self) -> Result<Vec<u8>, RingError> {
         let mut record = Vec::new();
-        self.pop_until(&mut record, None)?;
+        self.pop_into(&mut record)?;
         Ok(record)
     }
 
@@ -281,17 +298,18 @@ impl ByteConsumer {
     /// As [`pop_into_timeout`](ByteConsumer::pop_into_timeout).
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<Vec<u8>, RingError> {
         let mut record = Vec::new();
-        self.pop_until(&mut record, self.link.deadline(timeout))?;
+        self.pop_into_timeout(&mut record, timeout)?;
         Ok(record)
     }
 
-    fn pop_until(&mut self, into: &mut Vec<u8>, deadline: Option<u64>) -> Result<(), RingError> {
-        self.link.check()?;
+    #[cold]
+    #[inline(never)]
+    fn wait_and_pop(&mut self, into: &mut Vec<u8>, deadline: Option<u64>) -> Result<(), RingError> {
         let Self { engine, link } = self;
-        wait::until(&*link, link.my_word(), deadline, || {
-            not_yet(unless_closed(link, || engine.try_pop(link.cursors(), into)))
+        wait::until(&*link, &link.waiter(engine.position(), deadline), || {
+            not_yet(unless_closed!(link, engine.try_pop(link.cursors(), into)))
         })?;
-        link.wake_peer();
+        link.wake(Role::Producer);
         Ok(())
     }
 
@@ -302,8 +320,8 @@ impl ByteConsumer {
     pub fn wait_for_message(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
         self.link.check()?;
         let Self { engine, link } = self;
-        wait::until(&*link, link.my_word(), timeout.and_then(|t| link.deadline(t)), || {
-            not_yet(unless_closed(link, || engine.next(link.cursors()).map(drop)))
+        wait::until(&*link, &link.waiter(engine.position(), timeout.and_then(|t| link.deadline(t))), || {
+            not_yet(unless_closed!(link, engine.next(link.cursors()).map(drop)))
         })
     }
 

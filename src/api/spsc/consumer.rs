@@ -23,20 +23,39 @@ pub struct Consumer<T> {
     pub(crate) link: Link,
 }
 
-/// Empty and closed is `Closed`. The flag is looked at before the ring is looked at again: what was
-/// pushed before the closing is found then.
-#[inline(always)]
-pub(crate) fn unless_closed<T>(
-    link: &Link,
-    mut attempt: impl FnMut() -> Result<T, RingError>,
-) -> Result<T, RingError> {
-    match attempt() {
-        Err(RingError::Empty) if link.is_closed() => attempt().map_err(|e| match e {
-            RingError::Empty => RingError::Closed,
+/// Empty and closed is `Closed`. The attempt is written out twice: in line where messages are, and
+/// out of the way where there are none.
+macro_rules! unless_closed {
+    ($link:expr, $attempt:expr) => {
+        match $attempt {
+            Err(RingError::Empty) => $crate::api::spsc::consumer::look_again($link, || $attempt),
             other => other,
-        }),
-        other => other,
+        }
+    };
+}
+pub(crate) use unless_closed;
+
+/// The flag is looked at before the ring is looked at again: what was pushed before the closing is
+/// found then.
+#[cold]
+#[inline(never)]
+pub(crate) fn look_again<T>(
+    link: &Link,
+    attempt: impl FnOnce() -> Result<T, RingError>,
+) -> Result<T, RingError> {
+    if !link.is_closed() {
+        return Err(RingError::Empty);
     }
+    attempt().map_err(|e| match e {
+        RingError::Empty => RingError::Closed,
+        other => other,
+    })
+}
+
+/// A number of messages, or whether there is one; none is `Empty`.
+#[inline(always)]
+pub(crate) fn some<N: PartialEq + Default>(found: Result<N, RingError>) -> Result<N, RingError> {
+    found.and_then(|n| if n == N::default() { Err(RingError::Empty) } else { Ok(n) })
 }
 
 /// "Nothing yet" for the waiting loop.
@@ -83,25 +102,46 @@ impl<T: Payload> Consumer<T> {
     /// # ring.remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn try_pop(&mut self) -> Result<T, RingError> {
         self.link.check()?;
+        self.look()?;
+        Ok(self.take())
+    }
+
+    /// Whether there is a message: `Empty` or `Closed` if not.
+    #[inline(always)]
+    fn look(&mut self) -> Result<(), RingError> {
         let Self { engine, link } = self;
-        let item = unless_closed(link, || each!(&mut *engine, rx => rx.try_pop(link.cursors())))?;
-        link.wake_peer();
-        Ok(item)
+        let producer = &link.cursors().producer;
+        unless_closed!(link, some(each!(&mut *engine, rx => rx.is_ready(producer)))).map(drop)
+    }
+
+    /// The message that [`Consumer::look`] has seen.
+    #[inline(always)]
+    fn take(&mut self) -> T {
+        let Self { engine, link } = self;
+        let item = each!(engine, rx => rx.take(link.cursors()));
+        link.wake(Role::Producer);
+        item
+    }
+
+    #[inline(always)]
+    fn take_into(&mut self, into: &mut T) {
+        let Self { engine, link } = self;
+        each!(engine, rx => rx.take_into(link.cursors(), into));
+        link.wake(Role::Producer);
     }
 
     /// The same, into memory that is there already: for payloads that must not cross the stack.
     ///
     /// # Errors
     /// As [`try_pop`](Consumer::try_pop); `into` is untouched then.
-    #[inline]
+    #[inline(always)]
     pub fn try_pop_into(&mut self, into: &mut T) -> Result<(), RingError> {
         self.link.check()?;
-        let Self { engine, link } = self;
-        unless_closed(link, || each!(&mut *engine, rx => rx.try_pop_into(link.cursors(), into)))?;
-        link.wake_peer();
+        self.look()?;
+        self.take_into(into);
         Ok(())
     }
 
@@ -112,8 +152,12 @@ impl<T: Payload> Consumer<T> {
     /// when it is empty and the producer has left or died (once for each; calling again waits for a
     /// successor; nothing is said while none has ever come); [`Removed`](RingError::Removed) when
     /// none can come any more; [`Corrupt`](RingError::Corrupt), [`Forked`](RingError::Forked).
+    #[inline]
     pub fn pop(&mut self) -> Result<T, RingError> {
-        self.pop_until(None)
+        match self.try_pop() {
+            Err(RingError::Empty) => self.wait_and_pop(None),
+            other => other,
+        }
     }
 
     /// The same, for a limited time. A time-out of zero still pops what is there; `Duration::MAX`
@@ -123,32 +167,45 @@ impl<T: Payload> Consumer<T> {
     /// As [`pop`](Consumer::pop), and [`TimedOut`](RingError::TimedOut).
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<T, RingError> {
         match self.try_pop() {
-            Err(RingError::Empty) => self.pop_until(self.link.deadline(timeout)),
+            Err(RingError::Empty) => self.wait_and_pop(self.link.deadline(timeout)),
             other => other,
         }
     }
 
-    fn pop_until(&mut self, deadline: Option<u64>) -> Result<T, RingError> {
-        self.link.check()?;
+    #[cold]
+    #[inline(never)]
+    fn wait_and_pop(&mut self, deadline: Option<u64>) -> Result<T, RingError> {
+        self.wait(deadline)?;
+        Ok(self.take())
+    }
+
+    /// Until [`Consumer::look`] sees a message.
+    fn wait(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         let Self { engine, link } = self;
-        let item = wait::until(&*link, link.my_word(), deadline, || {
-            not_yet(unless_closed(link, || each!(&mut *engine, rx => rx.try_pop(link.cursors()))))
-        })?;
-        link.wake_peer();
-        Ok(item)
+        let waiter = link.waiter(each!(&*engine, rx => rx.position()), deadline);
+        let producer = &link.cursors().producer;
+        wait::until(&*link, &waiter, || {
+            not_yet(unless_closed!(link, some(each!(&mut *engine, rx => rx.is_ready(producer)))).map(drop))
+        })
     }
 
     /// Pops one message into memory that is there already; waits while the ring is empty. Blocking.
     ///
     /// # Errors
     /// As [`pop`](Consumer::pop); `into` is untouched then.
+    #[inline]
     pub fn pop_into(&mut self, into: &mut T) -> Result<(), RingError> {
-        self.link.check()?;
-        let Self { engine, link } = self;
-        wait::until(&*link, link.my_word(), None, || {
-            not_yet(unless_closed(link, || each!(&mut *engine, rx => rx.try_pop_into(link.cursors(), into))))
-        })?;
-        link.wake_peer();
+        match self.try_pop_into(into) {
+            Err(RingError::Empty) => self.wait_and_pop_into(into),
+            other => other,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_and_pop_into(&mut self, into: &mut T) -> Result<(), RingError> {
+        self.wait(None)?;
+        self.take_into(into);
         Ok(())
     }
 
@@ -166,13 +223,10 @@ impl<T: Payload> Consumer<T> {
         }
         let Self { engine, link } = self;
         let popped =
-            unless_closed(link, || match each!(&mut *engine, rx => rx.pop_slice(link.cursors(), into))? {
-                0 => Err(RingError::Empty),
-                n => Ok(n),
-            });
+            unless_closed!(link, some(each!(&mut *engine, rx => rx.pop_slice(link.cursors(), into))));
         match popped {
             Ok(n) => {
-                link.wake_peer();
+                link.wake(Role::Producer);
                 Ok(n)
             }
             Err(RingError::Empty) => Ok(0),
@@ -186,15 +240,7 @@ impl<T: Payload> Consumer<T> {
     /// As [`pop_timeout`](Consumer::pop_timeout).
     pub fn wait_for_message(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
         self.link.check()?;
-        let Self { engine, link } = self;
-        wait::until(&*link, link.my_word(), timeout.and_then(|t| link.deadline(t)), || {
-            not_yet(unless_closed(link, || {
-                match each!(&mut *engine, rx => rx.available(&link.cursors().producer, 1))? {
-                    0 => Err(RingError::Empty),
-                    _ => Ok(()),
-                }
-            }))
-        })
+        self.wait(timeout.and_then(|t| self.link.deadline(t)))
     }
 
     /// Messages released since the ring was created, by all its consumers.

@@ -1,7 +1,8 @@
 //! In place: slots to write before a commit, slots to read before a release.
 
-use super::consumer::unless_closed;
+use super::consumer::{some, unless_closed};
 use super::{ByLayout, Consumer, Producer, each};
+use crate::api::link::Role;
 use crate::api::payload::Payload;
 use crate::api::trusted::Trusted;
 use crate::layout::view::Trust;
@@ -29,6 +30,7 @@ impl<T: Payload> Trusted<Producer<T>> {
     /// # ring.remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn reserve(&mut self, n: usize) -> Result<WriteGrant<'_, T>, RingError> {
         let handle = &mut self.handle;
         handle.check()?;
@@ -57,11 +59,13 @@ impl<T: Payload> WriteGrant<'_, T> {
     /// How many slots: as many as asked for, or as are free. 0 in a forked child, which does not
     /// have them.
     #[allow(clippy::len_without_is_empty)]
+    #[inline]
     pub fn len(&self) -> usize {
         if self.handle.link.check().is_ok() { self.n as usize } else { 0 }
     }
 
     /// Each slot, in order.
+    #[inline]
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         let (n, trust) = (self.len() as u64, self.trust);
         // One of the two parts is always empty: the layouts give iterators of different types.
@@ -81,6 +85,7 @@ impl<T: Payload> WriteGrant<'_, T> {
 
     /// The slots as slices: up to the wrap, and from the start. `None` on a stamped ring, whose
     /// slots have stamps between them.
+    #[inline]
     pub fn as_mut_slices(&mut self) -> Option<(&mut [T], &mut [T])> {
         let n = self.len();
         match &mut self.handle.engine {
@@ -93,12 +98,13 @@ impl<T: Payload> WriteGrant<'_, T> {
     }
 
     /// Commits the first `n` slots (all, if there are fewer), and says how many.
+    #[inline]
     pub fn commit(self, n: usize) -> usize {
         let n = n.min(self.len());
         if n > 0 {
             let Producer { engine, link, .. } = self.handle;
             each!(engine, tx => tx.publish(link.cursors(), n as u64));
-            link.wake_peer();
+            link.wake(Role::Consumer);
         }
         n
     }
@@ -127,18 +133,16 @@ impl<T: Payload> Trusted<Consumer<T>> {
     /// # ring.remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn read(&mut self, n: usize) -> Result<ReadGrant<'_, T>, RingError> {
         let handle = &mut self.handle;
         handle.link.check()?;
         let trust = handle.link.trusted()?;
         let Consumer { engine, link } = &mut *handle;
         let wanted = (n as u64).max(1);
-        let available = unless_closed(link, || {
-            match each!(&mut *engine, rx => rx.available(&link.cursors().producer, wanted))? {
-                0 => Err(RingError::Empty),
-                some => Ok(some),
-            }
-        })?;
+        let cursors = link.cursors();
+        let available =
+            unless_closed!(link, some(each!(&mut *engine, rx => rx.available(&cursors.producer, wanted))))?;
         Ok(ReadGrant { handle, trust, n: wanted.min(available) })
     }
 }
@@ -154,10 +158,12 @@ pub struct ReadGrant<'a, T: Payload> {
 impl<'a, T: Payload> ReadGrant<'a, T> {
     /// How many messages. 0 in a forked child, which does not have them.
     #[allow(clippy::len_without_is_empty)]
+    #[inline]
     pub fn len(&self) -> usize {
         if self.handle.link.check().is_ok() { self.n as usize } else { 0 }
     }
 
+    #[inline]
     fn get(&self, i: u64) -> &T {
         match &self.handle.engine {
             ByLayout::Stamped(rx) => rx.slots.get(self.trust, rx.position() + i),
@@ -170,11 +176,13 @@ impl<'a, T: Payload> ReadGrant<'a, T> {
     }
 
     /// Each message, in order. Releases none.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         (0..self.len() as u64).map(|i| self.get(i))
     }
 
     /// The messages as slices: up to the wrap, and from the start. `None` on a stamped ring.
+    #[inline]
     pub fn as_slices(&self) -> Option<(&[T], &[T])> {
         match &self.handle.engine {
             ByLayout::Stamped(_) => None,
@@ -183,12 +191,13 @@ impl<'a, T: Payload> ReadGrant<'a, T> {
     }
 
     /// Gives the first `n` messages back (all, if there are fewer), and says how many.
+    #[inline]
     pub fn release(self, n: usize) -> usize {
         let n = n.min(self.len());
         if n > 0 {
             let Consumer { engine, link } = self.handle;
             each!(engine, rx => rx.release(link.cursors(), n as u64));
-            link.wake_peer();
+            link.wake(Role::Producer);
         }
         n
     }
@@ -226,6 +235,7 @@ pub struct Releasing<'a, T: Payload> {
 impl<T: Payload> Releasing<'_, T> {
     /// Releases the message that the last call lent, and lends the next one.
     #[allow(clippy::should_implement_trait)]
+    #[inline]
     pub fn next(&mut self) -> Option<&T> {
         if self.grant.len() == 0 {
             return None;
@@ -233,7 +243,7 @@ impl<T: Payload> Releasing<'_, T> {
         if std::mem::take(&mut self.in_hand) {
             let Consumer { engine, link } = &mut *self.grant.handle;
             each!(engine, rx => rx.release(link.cursors(), 1));
-            link.wake_peer();
+            link.wake(Role::Producer);
             self.grant.n -= 1;
         }
         if self.grant.n == 0 {

@@ -1,5 +1,6 @@
 //! The producer of a typed ring.
 
+use super::consumer::not_yet;
 use super::{ByLayout, each};
 use crate::api::link::{Link, Role};
 use crate::api::payload::Payload;
@@ -65,7 +66,7 @@ impl<T: Payload> Producer<T> {
     /// # ring.remove()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn try_push(&mut self, item: T) -> Result<(), Rejected<T>> {
         self.try_push_ref(&item).map_err(|error| Rejected { value: item, error })
     }
@@ -74,11 +75,11 @@ impl<T: Payload> Producer<T> {
     ///
     /// # Errors
     /// As [`try_push`](Producer::try_push).
-    #[inline]
+    #[inline(always)]
     pub fn try_push_ref(&mut self, item: &T) -> Result<(), RingError> {
         self.check()?;
         each!(&mut self.engine, tx => tx.try_push(self.link.cursors(), item))?;
-        self.link.wake_peer();
+        self.link.wake(Role::Consumer);
         Ok(())
     }
 
@@ -88,8 +89,9 @@ impl<T: Payload> Producer<T> {
     /// As [`try_push`](Producer::try_push) but for `Full`; and, while the ring is full,
     /// [`PeerGone`](RingError::PeerGone) when the consumer has left or died (once for each), and
     /// [`Removed`](RingError::Removed) when none can come any more.
+    #[inline]
     pub fn push(&mut self, item: T) -> Result<(), Rejected<T>> {
-        self.push_until(&item, None).map_err(|error| Rejected { value: item, error })
+        self.push_until(&item, |_| None).map_err(|error| Rejected { value: item, error })
     }
 
     /// The same, for a limited time. A time-out of zero still pushes if there is room;
@@ -98,31 +100,34 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// As [`push`](Producer::push), and [`TimedOut`](RingError::TimedOut).
     pub fn push_timeout(&mut self, item: T, timeout: Duration) -> Result<(), Rejected<T>> {
-        self.push_until(&item, self.link.deadline(timeout)).map_err(|error| Rejected { value: item, error })
+        self.push_until(&item, |link| link.deadline(timeout)).map_err(|error| Rejected { value: item, error })
     }
 
     /// Pushes one message by reference; waits while the ring is full. Blocking.
     ///
     /// # Errors
     /// As [`push`](Producer::push).
+    #[inline]
     pub fn push_ref(&mut self, item: &T) -> Result<(), RingError> {
-        self.push_until(item, None)
+        self.push_until(item, |_| None)
     }
 
-    fn push_until(&mut self, item: &T, deadline: Option<u64>) -> Result<(), RingError> {
+    #[inline(always)]
+    fn push_until(&mut self, item: &T, deadline: impl FnOnce(&Link) -> Option<u64>) -> Result<(), RingError> {
         match self.try_push_ref(item) {
-            Err(RingError::Full) => {}
-            other => return other,
+            Err(RingError::Full) => self.wait_and_push(item, deadline(&self.link)),
+            other => other,
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_and_push(&mut self, item: &T, deadline: Option<u64>) -> Result<(), RingError> {
         let Self { engine, link, .. } = self;
-        wait::until(&*link, link.my_word(), deadline, || {
-            match each!(&mut *engine, tx => tx.try_push(link.cursors(), item)) {
-                Ok(()) => Ok(Some(())),
-                Err(RingError::Full) => Ok(None),
-                Err(e) => Err(e),
-            }
+        wait::until(&*link, &link.waiter(each!(&*engine, tx => tx.position()), deadline), || {
+            not_yet(each!(&mut *engine, tx => tx.try_push(link.cursors(), item)))
         })?;
-        self.link.wake_peer();
+        self.link.wake(Role::Consumer);
         Ok(())
     }
 
@@ -138,7 +143,7 @@ impl<T: Payload> Producer<T> {
         self.check()?;
         let n = each!(&mut self.engine, tx => tx.push_slice(self.link.cursors(), items))?;
         if n > 0 {
-            self.link.wake_peer();
+            self.link.wake(Role::Consumer);
         }
         Ok(n)
     }
@@ -150,10 +155,14 @@ impl<T: Payload> Producer<T> {
     pub fn wait_for_room(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
         self.check()?;
         let Self { engine, link, .. } = self;
-        wait::until(&*link, link.my_word(), timeout.and_then(|t| link.deadline(t)), || {
-            let room = each!(&mut *engine, tx => tx.room(&link.cursors().consumer, 1))?;
-            Ok((room > 0).then_some(()))
-        })
+        wait::until(
+            &*link,
+            &link.waiter(each!(&*engine, tx => tx.position()), timeout.and_then(|t| link.deadline(t))),
+            || {
+                let room = each!(&mut *engine, tx => tx.room(&link.cursors().consumer, 1))?;
+                Ok((room > 0).then_some(()))
+            },
+        )
     }
 
     /// Messages committed since the ring was created, by all its producers. Where a restarted

@@ -68,6 +68,14 @@ impl<T: zerocopy::FromBytes + Copy> Slots for DenseSlots<T> {
         self.read_all(position, into);
     }
     #[inline(always)]
+    fn publish_one(&self, line: &SideLine, tail: u64) {
+        publish(line, tail, 1);
+    }
+    #[inline(always)]
+    fn visible_one(&self, line: &SideLine, head: u64, seen: u64) -> Result<u64, RingError> {
+        visible(line, head, seen, self.capacity())
+    }
+    #[inline(always)]
     fn publish(&self, line: &SideLine, tail: u64, n: u64) {
         publish(line, tail, n);
     }

@@ -43,8 +43,8 @@ pub(crate) struct Sender<S> {
     pub(crate) slots: S,
     /// My own cursor. Nobody else writes it, so it is never read from shared memory again.
     tail: u64,
-    /// The head as last seen: the truth is there or further.
-    head_seen: u64,
+    /// Until where there is room: the head as last seen plus the capacity, or further.
+    limit: u64,
 }
 
 impl<S: Slots> Sender<S> {
@@ -56,7 +56,8 @@ impl<S: Slots> Sender<S> {
             return Err(RingError::Corrupt);
         }
         let tail = slots.find_tail(&cursors.producer, head)?;
-        Ok(Self { slots, tail, head_seen: head })
+        let limit = head + slots.capacity();
+        Ok(Self { slots, tail, limit })
     }
 
     /// Messages committed since the ring was created.
@@ -67,12 +68,8 @@ impl<S: Slots> Sender<S> {
     /// How many slots are free, at least `wanted` of them if the consumer has released so many.
     #[inline(always)]
     pub(crate) fn room(&mut self, consumer: &SideLine, wanted: u64) -> Result<u64, RingError> {
-        let capacity = self.slots.capacity();
-        let known = capacity - (self.tail - self.head_seen);
-        if known >= wanted {
-            return Ok(known);
-        }
-        self.look_at_head(consumer)
+        let known = self.limit - self.tail;
+        if known >= wanted { Ok(known) } else { self.look_at_head(consumer) }
     }
 
     #[cold]
@@ -80,8 +77,9 @@ impl<S: Slots> Sender<S> {
         let capacity = self.slots.capacity();
         // Acquire: SYNC(release), pairs with the Release store in `Receiver::release`.
         let head = consumer.cursor.load(Ordering::Acquire);
-        let used = distance(head, self.tail, self.tail - self.head_seen)?;
-        self.head_seen = head;
+        let head_seen = self.limit - capacity;
+        let used = distance(head, self.tail, self.tail - head_seen)?;
+        self.limit = head + capacity;
         Ok(capacity - used)
     }
 
@@ -92,7 +90,8 @@ impl<S: Slots> Sender<S> {
             return Err(RingError::Full);
         }
         self.slots.write(self.tail, item);
-        self.publish(cursors, 1);
+        self.slots.publish_one(&cursors.producer, self.tail);
+        self.tail += 1;
         Ok(())
     }
 
@@ -148,26 +147,35 @@ impl<S: Slots> Receiver<S> {
         Ok(self.tail_seen - self.head)
     }
 
-    /// Wait-free. Commits when it moves the cursor, after the copy (I1).
+    /// Whether there is a message; looks further if none is known.
     #[inline(always)]
-    pub(crate) fn try_pop(&mut self, cursors: &Cursors) -> Result<S::Item, RingError> {
-        if self.available(&cursors.producer, 1)? == 0 {
-            return Err(RingError::Empty);
+    pub(crate) fn is_ready(&mut self, producer: &SideLine) -> Result<bool, RingError> {
+        if self.tail_seen == self.head {
+            self.tail_seen = self.slots.visible_one(producer, self.head, self.tail_seen)?;
         }
+        Ok(self.tail_seen != self.head)
+    }
+
+    /// The next message, which [`Receiver::is_ready`] has seen. Commits when it moves the cursor,
+    /// after the copy (I1).
+    #[inline(always)]
+    pub(crate) fn take(&mut self, cursors: &Cursors) -> S::Item {
         let item = self.slots.read(self.head);
         self.release(cursors, 1);
-        Ok(item)
+        item
     }
 
     /// The same, into memory that is there already: for payloads that must not cross the stack.
     #[inline(always)]
-    pub(crate) fn try_pop_into(&mut self, cursors: &Cursors, into: &mut S::Item) -> Result<(), RingError> {
-        if self.available(&cursors.producer, 1)? == 0 {
-            return Err(RingError::Empty);
-        }
+    pub(crate) fn take_into(&mut self, cursors: &Cursors, into: &mut S::Item) {
         self.slots.read_into(self.head, into);
         self.release(cursors, 1);
-        Ok(())
+    }
+
+    /// Wait-free.
+    #[cfg(segring_loom)]
+    pub(crate) fn try_pop(&mut self, cursors: &Cursors) -> Result<S::Item, RingError> {
+        if self.is_ready(&cursors.producer)? { Ok(self.take(cursors)) } else { Err(RingError::Empty) }
     }
 
     /// Pops as many as are there, in order; says how many.

@@ -27,8 +27,12 @@ pub(crate) trait Slots {
     /// Copies a run out, from `position` on.
     fn read_all(&self, position: u64, into: &mut [Self::Item]);
 
+    /// Commits the message at `tail`, and leaves the producer's cursor behind it.
+    fn publish_one(&self, line: &SideLine, tail: u64);
     /// Commits `n` messages from `tail` on, and leaves the producer's cursor behind them.
     fn publish(&self, line: &SideLine, tail: u64, n: u64);
+    /// The same for the message at `seen`: `seen + 1` at least, if it is committed.
+    fn visible_one(&self, line: &SideLine, head: u64, seen: u64) -> Result<u64, RingError>;
     /// Until where messages are committed; `seen` is known to be. Stops looking after `wanted`.
     fn visible(&self, line: &SideLine, head: u64, seen: u64, wanted: u64) -> Result<u64, RingError>;
     /// The tail that a dead or departed producer left.

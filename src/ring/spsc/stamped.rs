@@ -32,19 +32,42 @@ fn is_committed(slots: &impl Stamps, position: u64) -> Result<bool, RingError> {
     Err(RingError::Corrupt)
 }
 
+/// Stamps the slot, then moves the hint.
+#[inline(always)]
+pub(crate) fn publish_one(slots: &impl Stamps, line: &SideLine, tail: u64) {
+    stamp(slots, tail);
+    hint(line, tail + 1);
+}
+
 /// Stamps `n` slots in order, then moves the hint.
 #[inline(always)]
 pub(crate) fn publish(slots: &impl Stamps, line: &SideLine, tail: u64, n: u64) {
-    for p in tail..tail + n {
-        // Release: SYNC(publish), pairs with the Acquire load in `is_committed`: the payload is
-        // there before its stamp.
-        slots.stamp(p).store(p + 1, Ordering::Release);
+    for position in tail..tail + n {
+        stamp(slots, position);
     }
     if n > 0 {
-        // Release: SYNC(hint), pairs with the Acquire load of observers and `find_tail`; never
-        // ahead of the stamps.
-        line.cursor.store(tail + n, Ordering::Release);
+        hint(line, tail + n);
     }
+}
+
+#[inline(always)]
+fn stamp(slots: &impl Stamps, position: u64) {
+    // Release: SYNC(publish), pairs with the Acquire load in `is_committed`: the payload is there
+    // before its stamp.
+    slots.stamp(position).store(position + 1, Ordering::Release);
+}
+
+#[inline(always)]
+fn hint(line: &SideLine, tail: u64) {
+    // Release: SYNC(hint), pairs with the Acquire load of observers and `find_tail`; never ahead
+    // of the stamps.
+    line.cursor.store(tail, Ordering::Release);
+}
+
+/// Whether the message at `seen` has been committed meanwhile.
+#[inline(always)]
+pub(crate) fn visible_one(slots: &impl Stamps, seen: u64) -> Result<u64, RingError> {
+    Ok(seen + u64::from(is_committed(slots, seen)?))
 }
 
 /// Follows the stamps from `seen` on, `wanted` messages after `head` at most.
@@ -111,6 +134,14 @@ impl<T: zerocopy::FromBytes + Copy> Slots for StampedSlots<T> {
         for (p, item) in (position..).zip(into) {
             self.read_into(p, item);
         }
+    }
+    #[inline(always)]
+    fn publish_one(&self, line: &SideLine, tail: u64) {
+        publish_one(self, line, tail);
+    }
+    #[inline(always)]
+    fn visible_one(&self, _: &SideLine, _: u64, seen: u64) -> Result<u64, RingError> {
+        visible_one(self, seen)
     }
     #[inline(always)]
     fn publish(&self, line: &SideLine, tail: u64, n: u64) {
