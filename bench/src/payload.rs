@@ -38,6 +38,30 @@ pub fn fill_all<const N: usize>(messages: &mut [[u64; N]], first: u64) {
     }
 }
 
+/// Writes the first and the last word of message `seq`, and leaves the rest as it is.
+#[inline(always)]
+pub fn fill_ends<const N: usize>(message: &mut [u64; N], seq: u64) {
+    let base = seq.wrapping_mul(SPREAD);
+    message[0] = base;
+    message[N - 1] = base.wrapping_add((N as u64 - 1).wrapping_mul(STEP));
+}
+
+/// Checks what [`fill_ends`] writes.
+///
+/// # Errors
+/// Says what came instead.
+#[inline(always)]
+pub fn check_ends<const N: usize>(message: &[u64; N], seq: u64) -> Result<()> {
+    let base = seq.wrapping_mul(SPREAD);
+    let last = base.wrapping_add((N as u64 - 1).wrapping_mul(STEP));
+    if message[0] == base && message[N - 1] == last { Ok(()) } else { wrong_ends(seq) }
+}
+
+#[cold]
+fn wrong_ends(seq: u64) -> Result<()> {
+    bail!("message {seq} is not what was sent: its first or last word is another one")
+}
+
 /// Zero if every byte is as [`fill`] writes it.
 #[inline(always)]
 fn difference<const N: usize>(message: &[u64; N], seq: u64) -> u64 {
@@ -127,6 +151,19 @@ mod tests {
             let mut wrong = messages.clone();
             wrong.as_mut_bytes()[at] ^= 0x10;
             assert!(check_all(&wrong, 40).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn ends_are_checked() {
+        let mut message = [0_u64; 7];
+        fill_ends(&mut message, 3);
+        check_ends(&message, 3).unwrap();
+        assert!(check_ends(&message, 4).is_err());
+        for end in [0, 6] {
+            let mut wrong = message;
+            wrong[end] ^= 1;
+            assert!(check_ends(&wrong, 3).is_err());
         }
     }
 

@@ -24,6 +24,9 @@ pub enum Mode {
     Bulk,
     /// Built and read where it lies in the segment.
     InPlace,
+    /// The same, one message per call, and only its first and its last word: what handing it over
+    /// costs beside the work on it.
+    Handover,
     /// One message there, its answer back, one after the other.
     RoundTrip,
 }
@@ -35,6 +38,7 @@ impl Mode {
             Self::Single => "single",
             Self::Bulk => "bulk",
             Self::InPlace => "in place",
+            Self::Handover => "handover",
             Self::RoundTrip => "round trip",
         }
     }
@@ -63,6 +67,8 @@ impl Cell {
         let (transport, mode) = match self.mode {
             Mode::RoundTrip => (limits::TWO_LINES, Mode::RoundTrip),
             Mode::InPlace => (limits::BLOCKS, Mode::InPlace),
+            // One line says that the message is there.
+            Mode::Handover => (limits::STAMPED_LINES, Mode::Handover),
             Mode::Single if self.size < 64 => (limits::STAMPED_LINES, Mode::Single),
             Mode::Single | Mode::Bulk => (limits::BLOCKS, Mode::Bulk),
         };

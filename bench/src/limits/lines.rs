@@ -4,7 +4,7 @@ use crate::for_size;
 use crate::keeper::Keeper;
 use crate::memory::{self, LINE, Memory, TWO_LINES};
 use crate::payload::{check_all, fill_all};
-use crate::plan::Cell;
+use crate::plan::{Cell, Mode};
 use crate::transport::{Channel, End, Made, Processes, Receiver, Sender};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -56,17 +56,24 @@ const STREAM_BYTES: usize = PROGRESS + TWO_LINES;
 impl Processes for Stream {
     fn make(&self, cell: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
         match too_large(cell.size) {
-            Some(impossible) => Ok(impossible),
-            None => Ok(Made::Channel(memory::make(STREAM_BYTES, keeper)?)),
+            Some(impossible) if cell.mode != Mode::Handover => Ok(impossible),
+            _ => Ok(Made::Channel(memory::make(STREAM_BYTES, keeper)?)),
         }
     }
 
     fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
-        for_size!(cell.size, N => Ok(Box::new(StreamSide::<N>::open(&end)?)))
+        match cell.mode {
+            // A line of its own says that a message is there, whatever the message's size.
+            Mode::Handover => Ok(Box::new(StreamSide::<WORDS>::open(&end)?)),
+            _ => for_size!(cell.size, N => Ok(Box::new(StreamSide::<N>::open(&end)?))),
+        }
     }
 
     fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
-        for_size!(cell.size, N => Ok(Box::new(StreamSide::<N>::open(&end)?)))
+        match cell.mode {
+            Mode::Handover => Ok(Box::new(StreamSide::<WORDS>::open(&end)?)),
+            _ => for_size!(cell.size, N => Ok(Box::new(StreamSide::<N>::open(&end)?))),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn all() -> Vec<Transport> {
     };
     vec![
         row(BLOCKS, &[Mode::InPlace, Mode::Bulk], "memcpy", &blocks::Blocks),
-        row(STAMPED_LINES, &[Mode::Single], "", &lines::Stream),
+        row(STAMPED_LINES, &[Mode::Single, Mode::Handover], "", &lines::Stream),
         row(ONE_LINE, &[Mode::RoundTrip], "", &lines::PingPong::OneLine),
         row(TWO_LINES, &[Mode::RoundTrip], "", &lines::PingPong::TwoLines),
         row(FUTEX, &[Mode::RoundTrip], "futex", &lines::PingPong::Futex),

@@ -25,14 +25,19 @@ const SINGLE: &[Mode] = &[Mode::Single, Mode::RoundTrip];
 const STREAM: &[Mode] = &[Mode::Bulk, Mode::Single, Mode::RoundTrip];
 
 fn copies(mode: Mode) -> u32 {
-    if mode == Mode::InPlace { 0 } else { 2 }
+    if matches!(mode, Mode::InPlace | Mode::Handover) { 0 } else { 2 }
 }
 
 /// In the order of the table.
 pub(crate) fn all() -> Vec<Transport> {
     let row = |name, modes, api, ends| Transport { name, modes, api, copies, ends: Ends::Processes(ends) };
     vec![
-        row(RING, &[Mode::InPlace, Mode::Bulk, Mode::Single, Mode::RoundTrip], ring::api, &ring::Typed),
+        row(
+            RING,
+            &[Mode::Handover, Mode::InPlace, Mode::Bulk, Mode::Single, Mode::RoundTrip],
+            ring::api,
+            &ring::Typed,
+        ),
         row(
             "byte ring",
             &[Mode::InPlace, Mode::Single, Mode::RoundTrip],

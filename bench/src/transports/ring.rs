@@ -3,7 +3,7 @@
 use super::sysv::Object;
 use super::{Cell, Channel, End, Keeper, Made, Mode, Processes, Receiver, Sender};
 use crate::for_size;
-use crate::payload::{batch_len, check, check_all, fill, fill_all};
+use crate::payload::{batch_len, check, check_all, check_ends, fill, fill_all, fill_ends};
 use anyhow::{Context, Result};
 use segring::{Layout, Name, RingError, Trusted, spsc};
 use std::rc::Rc;
@@ -19,6 +19,7 @@ impl Processes for Typed {
     fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
         for_size!(cell.size, N => Ok(match cell.mode {
             Mode::InPlace => Box::new(InPlaceSender::<N>::open(&end)?),
+            Mode::Handover => Box::new(HandoverSender(InPlaceSender::<N>::open(&end)?)),
             Mode::Bulk => Box::new(BulkSender::<N>::open(&end)?),
             Mode::Single | Mode::RoundTrip => Box::new(SingleSender::<N>::open(&end)?),
         }))
@@ -27,6 +28,7 @@ impl Processes for Typed {
     fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
         for_size!(cell.size, N => Ok(match cell.mode {
             Mode::InPlace => Box::new(InPlaceReceiver::<N>::open(&end)?),
+            Mode::Handover => Box::new(HandoverReceiver(InPlaceReceiver::<N>::open(&end)?)),
             Mode::Bulk => Box::new(BulkReceiver::<N>::open(&end)?),
             Mode::Single | Mode::RoundTrip => Box::new(SingleReceiver::<N>::open(&end)?),
         }))
@@ -36,7 +38,7 @@ impl Processes for Typed {
 /// The calls that carry a message.
 pub(super) fn api(mode: Mode) -> &'static str {
     match mode {
-        Mode::InPlace => "reserve/read",
+        Mode::InPlace | Mode::Handover => "reserve/read",
         Mode::Bulk => "push_slice/pop_slice",
         Mode::Single | Mode::RoundTrip => "push/pop",
     }
@@ -46,14 +48,17 @@ type Ring<const N: usize> = spsc::Ring<[u64; N]>;
 
 /// The memory of a ring at its best: as much as the enlarged pipe has.
 const AT_BEST: usize = 1 << 20;
+const MOST_SLOTS: usize = 1 << 14;
 
-/// One message per call: the builder's defaults, but no more memory than [`AT_BEST`]. In bulk and
-/// in place: that memory, and the layout that is made for it.
+/// As many slots as fit into [`AT_BEST`], but no more than [`MOST_SLOTS`] for single messages. In
+/// bulk and in place the layout is the one that is made for it.
 fn shape(mode: Mode, size: usize) -> (usize, Layout) {
     let most = AT_BEST / size;
     match mode {
-        Mode::Single | Mode::RoundTrip => (most.min(1024), Layout::for_payload(size)),
-        Mode::Bulk | Mode::InPlace => (most, Layout::Dense),
+        Mode::Single | Mode::RoundTrip => {
+            (most.min(MOST_SLOTS).next_power_of_two(), Layout::for_payload(size))
+        }
+        Mode::Bulk | Mode::InPlace | Mode::Handover => (most, Layout::Dense),
     }
 }
 
@@ -268,6 +273,52 @@ impl<const N: usize> Receiver for InPlaceReceiver<N> {
                 }
             }
             next += grant.release(len) as u64;
+        }
+        Ok(())
+    }
+}
+
+struct HandoverSender<const N: usize>(InPlaceSender<N>);
+
+impl<const N: usize> Sender for HandoverSender<N> {
+    fn send(&mut self, first: u64, n: u64) -> Result<()> {
+        let mut next = first;
+        while next < first + n {
+            let mut grant = match self.0.tx.reserve(1) {
+                Ok(grant) => grant,
+                Err(RingError::Full) => {
+                    self.0.tx.wait_for_room(None).context("wait_for_room")?;
+                    continue;
+                }
+                Err(e) => return Err(e).context("reserve"),
+            };
+            for slot in grant.iter_mut() {
+                fill_ends(slot, next);
+            }
+            next += grant.commit(1) as u64;
+        }
+        Ok(())
+    }
+}
+
+struct HandoverReceiver<const N: usize>(InPlaceReceiver<N>);
+
+impl<const N: usize> Receiver for HandoverReceiver<N> {
+    fn receive(&mut self, first: u64, n: u64) -> Result<()> {
+        let mut next = first;
+        while next < first + n {
+            let grant = match self.0.rx.read(1) {
+                Ok(grant) => grant,
+                Err(RingError::Empty) => {
+                    self.0.rx.wait_for_message(None).context("wait_for_message")?;
+                    continue;
+                }
+                Err(e) => return Err(e).context("read"),
+            };
+            for slot in grant.iter() {
+                check_ends(slot, next)?;
+            }
+            next += grant.release(1) as u64;
         }
         Ok(())
     }
