@@ -1,0 +1,89 @@
+//! segring's SPSC ring beside other libraries and the kernel's transports, in one run.
+//!
+//! `cargo run --release -p segring-versus` measures all; see `--help`. What can cross processes
+//! runs between two processes, the rest between two threads, all pinned to the same two cores. The
+//! harness, the payloads and the checks are those of `segring bench`.
+
+mod aims;
+mod peers;
+mod table;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use segring_bench::{Catalogue, Extent, Interrupted, Progress, Stage, measure, rows};
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Measures segring's ring beside other libraries, and says whether it leads.
+///
+/// Polling libraries appear twice: with a plain spin, and slipping, that is looking away for a
+/// microsecond when there is nothing to do, which lets the other side write undisturbed.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Args {
+    /// Print an array of rows instead of the tables.
+    #[arg(long)]
+    json: bool,
+    /// Only transports whose name contains this (and the ring, the pipe and the limits). Repeatable.
+    #[arg(long, value_name = "TRANSPORT")]
+    filter: Vec<String>,
+    /// Message sizes in bytes: any of 8, 56, 64, 256, 1024, 4096, 16384, 65536.
+    #[arg(long, value_delimiter = ',', default_values_t = [8, 56, 64, 1024, 65536])]
+    sizes: Vec<usize>,
+    /// How often each cell is measured.
+    #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How long one run takes, in milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    run: u64,
+    /// Messages of each run, instead of finding out how many take long enough.
+    #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u64).range(1..))]
+    messages: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let catalogue = Catalogue::with(peers::all());
+    if let Some(code) = segring_bench::worker(&catalogue) {
+        return code;
+    }
+    let args = Args::parse();
+    compare(&args, &catalogue).map_or_else(
+        |error| {
+            eprintln!("versus: {error:#}");
+            let signal = error.downcast_ref::<Interrupted>().and_then(|i| u8::try_from(128 + i.signal).ok());
+            signal.map_or(ExitCode::FAILURE, ExitCode::from)
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+fn compare(args: &Args, catalogue: &Catalogue) -> Result<()> {
+    let sizes = Catalogue::checked_sizes(&args.sizes)?;
+    let mut filter = catalogue.checked_filter(&args.filter)?;
+    if !filter.is_empty() {
+        filter.push(segring_bench::RING.to_owned());
+    }
+    let cells = catalogue.cells(&sizes, &filter);
+    let extent = Extent {
+        rounds: args.rounds,
+        run: Duration::from_millis(args.run),
+        budget: None,
+        messages: args.messages,
+    };
+    let stage = Stage::set(catalogue)?;
+    let measured = measure(&cells, &stage, extent, &mut Progress::new()?)?;
+    let rows = rows(&measured, catalogue)?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&rows).context("rows as JSON")? + "\n"
+    } else {
+        let mut text = table::table(&rows, &measured, &stage.cores).context("table")?;
+        text += &aims::report(&measured).context("aims")?;
+        text
+    };
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("write to stdout"),
+        _ => Ok(()),
+    }
+}

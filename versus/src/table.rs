@@ -1,0 +1,73 @@
+//! All rows, the fastest first, each with the ring's ratio to it.
+
+use segring_bench::{Cores, Measured, Mode, RING, Row, machine, paired};
+use std::fmt::{self, Write};
+
+/// For each size and mode a part, for people.
+pub(crate) fn table(rows: &[Row], measured: &[Measured], cores: &Cores) -> Result<String, fmt::Error> {
+    let mut out = String::new();
+    let runs = rows.iter().map(|row| row.runs).max().unwrap_or(0);
+    writeln!(out, "{}\nTwo processes, or two threads, on {}.", machine(), cores.note)?;
+    writeln!(
+        out,
+        "Medians (min … max) of {runs} rounds. \"ring is\": how many times as fast as this row the"
+    )?;
+    writeln!(
+        out,
+        "ring is in the same mode, by rounds: median and its 95 % interval. \"limit\": which part of"
+    )?;
+    writeln!(out, "the machine's limit the row reaches.")?;
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    rows.sort_by(|a, b| {
+        let speed = |row: &Row| row.median.unwrap_or(0.0);
+        let part = |row: &Row| (row.cell.mode == Mode::RoundTrip, row.size, row.mode);
+        part(a).cmp(&part(b)).then(speed(b).total_cmp(&speed(a)))
+    });
+    for part in rows.chunk_by(|a, b| (a.size, a.mode) == (b.size, b.mode)) {
+        writeln!(out, "\n{} bytes, {}", part[0].size, part[0].mode)?;
+        writeln!(
+            out,
+            "  {:<32} {:<9} {:>8} {:<19} {:>7} {:<15} {:>5}",
+            "transport", "between", "M msg/s", "(min … max)", "ring is", "[95 %]", "limit"
+        )?;
+        for row in part {
+            line(&mut out, row, measured)?;
+        }
+    }
+    Ok(out)
+}
+
+fn line(out: &mut String, row: &Row, measured: &[Measured]) -> fmt::Result {
+    write!(out, "  {:<32} {:<9} ", row.transport, row.between)?;
+    let (Some(median), Some(min), Some(max)) = (row.median, row.min, row.max) else {
+        return writeln!(out, "{}", row.note.as_deref().unwrap_or("not measured"));
+    };
+    let find = |transport| {
+        let cell = segring_bench::Cell { transport, ..row.cell };
+        measured.iter().find(|one| one.cell == cell).map(Measured::rates)
+    };
+    let ratio = find(RING).zip(find(row.transport)).and_then(|(ring, this)| paired(&ring, &this));
+    let (ratio, interval) = ratio.map_or_else(
+        || ("-".to_owned(), String::new()),
+        |r| (format!("x{}", digits(r.median)), format!("[{}, {}]", digits(r.low), digits(r.high))),
+    );
+    let share = row.share_of_limit.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", share * 100.0));
+    let range = format!("({} … {})", digits(min / 1e6), digits(max / 1e6));
+    write!(out, "{:>8} {range:<19} {ratio:>7} {interval:<15} {share:>5}", digits(median / 1e6))?;
+    match row.round_trip_p50_ns {
+        Some(p50) => writeln!(out, "  p50 {p50:.0} ns"),
+        None => writeln!(out),
+    }
+}
+
+/// Three digits that count, and never fewer than the whole number.
+pub(crate) fn digits(value: f64) -> String {
+    let decimals = match value {
+        v if v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        v if v >= 0.9995 => 2,
+        v if v >= 0.09995 => 3,
+        _ => 4,
+    };
+    format!("{value:.decimals$}")
+}
