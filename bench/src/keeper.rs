@@ -52,6 +52,14 @@ impl Keeper {
         Ok(Kept { keeper: Rc::clone(self), objects: objects.to_vec() })
     }
 
+    /// The same, for a ring's segment and set.
+    ///
+    /// # Errors
+    /// If the keeper's process has gone.
+    pub fn watch_ring(self: &Rc<Self>, segment: i32, set: i32) -> Result<Kept> {
+        self.watch(&[Object::Segment(segment), Object::Set(set)])
+    }
+
     fn tell(&self, note: &Note) -> Result<()> {
         let mut line = serde_json::to_string(note).context("note")?;
         line.push('\n');

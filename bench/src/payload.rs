@@ -2,8 +2,9 @@
 //!
 //! Word `i` of message `seq` is `seq * SPREAD + i * STEP`. Every word depends on the sequence
 //! number, so a lost, repeated, reordered, torn or stale message shows in every byte compared. Both
-//! directions are additions only, so that the compiler can use vector instructions and the check
-//! does not hide the transport.
+//! directions go line by line and only add, so that the check does not hide the transport: a
+//! multiplication for each word, which the compiler keeps otherwise, takes 4 us for 64 KiB, as much
+//! as the copies.
 
 use anyhow::{Result, bail};
 use zerocopy::{FromBytes, IntoBytes};
@@ -21,12 +22,38 @@ pub fn batch_len(size: usize) -> usize {
     (BATCH_BYTES / size).clamp(1, BATCH_MESSAGES)
 }
 
+/// Words that are computed side by side: a cache line.
+const LANES: usize = 8;
+
+/// The first words of message `seq`, and what takes each to the one a line further.
+#[inline(always)]
+fn first_line(seq: u64) -> [u64; LANES] {
+    let base = seq.wrapping_mul(SPREAD);
+    std::array::from_fn(|i| base.wrapping_add((i as u64).wrapping_mul(STEP)))
+}
+
+#[inline(always)]
+fn next_line(line: &mut [u64; LANES]) {
+    for word in line {
+        *word = word.wrapping_add(STEP.wrapping_mul(LANES as u64));
+    }
+}
+
 /// Writes message `seq`.
 #[inline(always)]
 pub fn fill<const N: usize>(message: &mut [u64; N], seq: u64) {
-    let base = seq.wrapping_mul(SPREAD);
-    for (i, word) in message.iter_mut().enumerate() {
-        *word = base.wrapping_add((i as u64).wrapping_mul(STEP));
+    let mut wanted = first_line(seq);
+    if let Some(wanted) = wanted.first_chunk::<N>() {
+        *message = *wanted;
+        return;
+    }
+    let mut lines = message.chunks_exact_mut(LANES);
+    for line in &mut lines {
+        line.copy_from_slice(&wanted);
+        next_line(&mut wanted);
+    }
+    for (word, wanted) in lines.into_remainder().iter_mut().zip(wanted) {
+        *word = wanted;
     }
 }
 
@@ -65,12 +92,22 @@ fn wrong_ends(seq: u64) -> Result<()> {
 /// Zero if every byte is as [`fill`] writes it.
 #[inline(always)]
 fn difference<const N: usize>(message: &[u64; N], seq: u64) -> u64 {
-    let base = seq.wrapping_mul(SPREAD);
-    let mut difference = 0;
-    for (i, word) in message.iter().enumerate() {
-        difference |= word ^ base.wrapping_add((i as u64).wrapping_mul(STEP));
+    let mut wanted = first_line(seq);
+    if N <= LANES {
+        return message.iter().zip(wanted).fold(0, |all, (word, wanted)| all | (word ^ wanted));
     }
-    difference
+    let mut different = [0; LANES];
+    let mut lines = message.chunks_exact(LANES);
+    for line in &mut lines {
+        for i in 0..LANES {
+            different[i] |= line[i] ^ wanted[i];
+        }
+        next_line(&mut wanted);
+    }
+    for (i, word) in lines.remainder().iter().enumerate() {
+        different[i] |= word ^ wanted[i];
+    }
+    different.into_iter().fold(0, |all, word| all | word)
 }
 
 /// Checks every byte of message `seq`.

@@ -103,6 +103,11 @@ impl Catalogue {
         found.with_context(|| format!("no transport is called {name:?}"))
     }
 
+    /// How often this cell's transport copies a payload, if it is known.
+    pub fn copies(&self, cell: Cell) -> Option<u32> {
+        self.find(cell.transport).ok().map(|transport| (transport.copies)(cell.mode))
+    }
+
     /// Their names, for messages.
     pub fn names(&self) -> Vec<&'static str> {
         self.transports.iter().map(|transport| transport.name).collect()

@@ -176,7 +176,14 @@ mod x86 {
         /// # Safety
         /// As [`copy`], for the bytes of one chunk from offset `at` on.
         unsafe fn one<C: Chunk>(dst: *mut u8, src: *const u8, at: usize);
+        /// Asks for the line that will be read some lines later, if it is on another core.
+        fn ask(src: *const u8, at: usize);
     }
+
+    /// How far ahead.
+    const ASK_AHEAD: usize = 1024;
+    /// A copy of at least this size asks ahead: shorter ones are over before the line is there.
+    const ASK_FROM: usize = 512;
 
     /// Private to shared.
     pub(super) struct In;
@@ -191,6 +198,9 @@ mod x86 {
             // SAFETY: inside `dst`, by the contract.
             unsafe { chunk.store(dst.wrapping_add(at)) };
         }
+
+        #[inline(always)]
+        fn ask(_: *const u8, _: usize) {}
     }
 
     impl Direction for Out {
@@ -200,6 +210,13 @@ mod x86 {
             let chunk = unsafe { C::load(src.wrapping_add(at)) };
             // SAFETY: inside the private `dst`, by the contract.
             unsafe { dst.wrapping_add(at).cast::<C>().write_unaligned(chunk) };
+        }
+
+        #[inline(always)]
+        fn ask(src: *const u8, at: usize) {
+            let line = src.wrapping_add(at + ASK_AHEAD);
+            // SAFETY: a hint, which touches nothing and does not fault, wherever the address is.
+            unsafe { asm!("prefetcht0 [{}]", in(reg) line, options(nostack, preserves_flags, readonly)) };
         }
     }
 
@@ -277,6 +294,9 @@ mod x86 {
             at = 4 * quarter;
         }
         while at + 64 <= len {
+            if len >= ASK_FROM {
+                D::ask(src, at);
+            }
             // SAFETY: `at + 64 <= len`.
             unsafe { D::one::<[__m128i; 4]>(dst, src, at) };
             at += 64;

@@ -1,12 +1,13 @@
 //! What the ring is to reach, and whether it does, from the runs of this program run.
 
 use crate::table::digits;
-use segring_bench::{Cell, Measured, Mode, PIPE, RING, median, paired};
+use segring_bench::{Catalogue, Cell, Measured, Mode, PIPE, RING, median, paired};
 use std::fmt::{self, Write};
 
 /// Against whom.
 enum Against {
-    /// The fastest of all the others, in this mode and size.
+    /// The fastest of all the others in this mode and size: among those that copy, and among those
+    /// that build and read in place.
     BestPeer(Mode, usize),
     /// The fastest of the kernel's transports with one message per call, at the same size.
     BestOfKernel,
@@ -52,55 +53,90 @@ const AIMS: [Aim; 15] = [
 /// One message per call through the kernel, as the aims mean it.
 const KERNEL: [&str; 4] = [PIPE, "fifo", "sysv queue", "posix queue"];
 
+/// Ours, with whatever layout was asked for.
+fn is_ours(name: &str) -> bool {
+    name == RING || name.starts_with("ring, ")
+}
+
 /// Not a peer: ours, or what the machine can do with no guarantee at all.
 fn is_peer(name: &str) -> bool {
-    name != RING && name != "byte ring" && !name.starts_with("bare ")
+    !is_ours(name) && name != "byte ring" && !name.starts_with("bare ")
+}
+
+fn speed(one: &Measured) -> f64 {
+    median(&one.rates()).unwrap_or(0.0)
+}
+
+fn fastest<'a>(measured: impl Iterator<Item = &'a Measured>) -> Option<&'a Measured> {
+    measured.filter(|one| !one.runs.is_empty()).max_by(|a, b| speed(a).total_cmp(&speed(b)))
 }
 
 impl Aim {
-    fn rival<'a>(&self, measured: &'a [Measured]) -> Option<&'a Measured> {
-        let fits = |one: &&Measured| {
+    /// Those that the ring is to beat.
+    fn rivals<'a>(&self, measured: &'a [Measured], catalogue: &Catalogue) -> Vec<&'a Measured> {
+        let cell = |one: &Measured| one.cell;
+        match self.against {
+            Against::BestPeer(mode, size) => [false, true]
+                .into_iter()
+                .filter_map(|in_place| {
+                    fastest(measured.iter().filter(|one| {
+                        (cell(one).mode, cell(one).size) == (mode, size)
+                            && is_peer(cell(one).transport)
+                            && (catalogue.copies(cell(one)) == Some(0)) == in_place
+                    }))
+                })
+                .collect(),
+            Against::BestOfKernel => fastest(measured.iter().filter(|one| {
+                (cell(one).mode, cell(one).size) == (self.mode, self.size)
+                    && KERNEL.contains(&cell(one).transport)
+            }))
+            .into_iter()
+            .collect(),
+            Against::Row(name) => measured
+                .iter()
+                .filter(|one| cell(one) == Cell { transport: name, mode: self.mode, size: self.size })
+                .collect(),
+        }
+    }
+
+    /// The ring's fastest way that copies as the rival does: who copies is compared with who copies.
+    fn ours<'a>(&self, measured: &'a [Measured], rival: Cell, catalogue: &Catalogue) -> Option<&'a Measured> {
+        let rival_in_place = catalogue.copies(rival) == Some(0);
+        fastest(measured.iter().filter(|one| {
             let Cell { transport, mode, size } = one.cell;
-            match self.against {
-                Against::BestPeer(m, s) => (m, s) == (mode, size) && is_peer(transport),
-                Against::BestOfKernel => {
-                    (self.mode, self.size) == (mode, size) && KERNEL.contains(&transport)
-                }
-                Against::Row(name) => (self.mode, self.size, name) == (mode, size, transport),
-            }
-        };
-        let speed = |one: &Measured| median(&one.rates()).unwrap_or(0.0);
-        let possible = measured.iter().filter(fits).filter(|one| !one.runs.is_empty());
-        possible.max_by(|a, b| speed(a).total_cmp(&speed(b)))
+            let in_place = catalogue.copies(one.cell) == Some(0);
+            let same_mode =
+                mode == self.mode || (rival_in_place && self.mode == Mode::Bulk && mode == Mode::InPlace);
+            is_ours(transport) && size == self.size && same_mode && in_place == rival_in_place
+        }))
     }
 }
 
-/// A line for each aim whose rows were measured.
-pub(crate) fn report(measured: &[Measured]) -> Result<String, fmt::Error> {
-    let mut out = String::from("\nAims: the ring against the best, by rounds\n");
+/// A line for each aim and rival whose rows were measured.
+pub(crate) fn report(measured: &[Measured], catalogue: &Catalogue) -> Result<String, fmt::Error> {
+    let mut out = String::from("\nAims: the ring against the best, by rounds; in place against in place\n");
     writeln!(
         out,
-        "  {:<22} {:>8}  {:<40} {:>8} {:>7} {:<15} {:>6}",
+        "  {:<41} {:>8}  {:<43} {:>8} {:>7} {:<14} {:>5}",
         "ring", "M msg/s", "against", "M msg/s", "ratio", "[95 %]", "aim"
     )?;
     for aim in &AIMS {
-        let ours = Cell { transport: RING, mode: aim.mode, size: aim.size };
-        let ours = measured.iter().find(|one| one.cell == ours);
-        let Some((ours, rival)) = ours.zip(aim.rival(measured)) else { continue };
-        let Some(ratio) = paired(&ours.rates(), &rival.rates()) else { continue };
-        let speed = |one: &Measured| digits(median(&one.rates()).unwrap_or(0.0) / 1e6);
-        writeln!(
-            out,
-            "  {:<22} {:>8}  {:<40} {:>8} {:>7} {:<15} {:>6}  {}",
-            format!("{}, {} bytes", aim.mode.name(), aim.size),
-            speed(ours),
-            rival.cell.to_string(),
-            speed(rival),
-            format!("x{}", digits(ratio.median)),
-            format!("[{}, {}]", digits(ratio.low), digits(ratio.high)),
-            format!("x{}", aim.times),
-            if ratio.median >= aim.times { "met" } else { "missed" },
-        )?;
+        for rival in aim.rivals(measured, catalogue) {
+            let Some(ours) = aim.ours(measured, rival.cell, catalogue) else { continue };
+            let Some(ratio) = paired(&ours.rates(), &rival.rates()) else { continue };
+            writeln!(
+                out,
+                "  {:<41} {:>8}  {:<43} {:>8} {:>7} {:<14} {:>5}  {}",
+                ours.cell.to_string(),
+                digits(speed(ours) / 1e6),
+                rival.cell.to_string(),
+                digits(speed(rival) / 1e6),
+                format!("x{}", digits(ratio.median)),
+                format!("[{}, {}]", digits(ratio.low), digits(ratio.high)),
+                format!("x{}", aim.times),
+                if ratio.median >= aim.times { "met" } else { "missed" },
+            )?;
+        }
     }
     Ok(out)
 }

@@ -5,6 +5,8 @@
 //! harness, the payloads and the checks are those of `segring bench`.
 
 mod aims;
+mod growth;
+mod ours;
 mod peers;
 mod table;
 
@@ -37,13 +39,24 @@ struct Args {
     /// How long one run takes, in milliseconds.
     #[arg(long, value_name = "MS", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     run: u64,
+    /// Instead of the comparison: how the ring's cost grows with its capacity and with the length of
+    /// a message.
+    #[arg(long)]
+    growth: bool,
     /// Messages of each run, instead of finding out how many take long enough.
     #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u64).range(1..))]
     messages: Option<u64>,
 }
 
+fn catalogue() -> Catalogue {
+    let mut transports = ours::all();
+    transports.extend(peers::all());
+    transports.extend(growth::all());
+    Catalogue::with(transports)
+}
+
 fn main() -> ExitCode {
-    let catalogue = Catalogue::with(peers::all());
+    let catalogue = catalogue();
     if let Some(code) = segring_bench::worker(&catalogue) {
         return code;
     }
@@ -64,7 +77,7 @@ fn compare(args: &Args, catalogue: &Catalogue) -> Result<()> {
     if !filter.is_empty() {
         filter.push(segring_bench::RING.to_owned());
     }
-    let cells = catalogue.cells(&sizes, &filter);
+    let cells = if args.growth { growth::cells(catalogue) } else { catalogue.cells(&sizes, &filter) };
     let extent = Extent {
         rounds: args.rounds,
         run: Duration::from_millis(args.run),
@@ -74,11 +87,13 @@ fn compare(args: &Args, catalogue: &Catalogue) -> Result<()> {
     let stage = Stage::set(catalogue)?;
     let measured = measure(&cells, &stage, extent, &mut Progress::new()?)?;
     let rows = rows(&measured, catalogue)?;
-    let text = if args.json {
+    let text = if args.growth && !args.json {
+        growth::report(&measured).context("table")?
+    } else if args.json {
         serde_json::to_string_pretty(&rows).context("rows as JSON")? + "\n"
     } else {
         let mut text = table::table(&rows, &measured, &stage.cores).context("table")?;
-        text += &aims::report(&measured).context("aims")?;
+        text += &aims::report(&measured, catalogue).context("aims")?;
         text
     };
     let mut out = std::io::stdout().lock();

@@ -1,6 +1,5 @@
 //! The ring of records: one record per call, and in place.
 
-use super::sysv::Object;
 use super::{Cell, Channel, End, Keeper, Made, Mode, Processes, Receiver, Sender};
 use crate::for_size;
 use crate::payload::{check_bytes, fill};
@@ -53,7 +52,7 @@ impl Drop for Removed {
 fn make(keeper: &Rc<Keeper>) -> Result<Channel> {
     let ring = Removed(ByteRing::builder(Name::private()).prefault(true).create()?);
     let stats = ring.0.stats()?;
-    let kept = keeper.watch(&[Object::Segment(stats.shm_id), Object::Set(stats.sem_id)])?;
+    let kept = keeper.watch_ring(stats.shm_id, stats.sem_id)?;
     Ok(Channel::by_ids(vec![ring.0.id()], vec![Box::new(ring), Box::new(kept)]))
 }
 

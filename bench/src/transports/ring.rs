@@ -1,6 +1,5 @@
 //! The typed ring: one message per call, many per call, in place.
 
-use super::sysv::Object;
 use super::{Cell, Channel, End, Keeper, Made, Mode, Processes, Receiver, Sender};
 use crate::for_size;
 use crate::payload::{batch_len, check, check_all, check_ends, fill, fill_all, fill_ends};
@@ -80,7 +79,7 @@ fn make<const N: usize>(mode: Mode, keeper: &Rc<Keeper>) -> Result<Channel> {
     let ring = ring.prefault(true).create()?;
     let ring = Removed(ring);
     let stats = ring.0.stats()?;
-    let kept = keeper.watch(&[Object::Segment(stats.shm_id), Object::Set(stats.sem_id)])?;
+    let kept = keeper.watch_ring(stats.shm_id, stats.sem_id)?;
     // Dropped in this order: the library removes, then the keeper is told.
     Ok(Channel::by_ids(vec![ring.0.id()], vec![Box::new(ring), Box::new(kept)]))
 }

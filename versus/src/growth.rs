@@ -1,0 +1,287 @@
+//! How cost grows with the ring's capacity and with the length of a message.
+
+use crate::table::digits;
+use anyhow::{Context, Result};
+use segring::{Name, RingError, Trusted, spsc};
+use segring_bench::payload::{check, check_all, fill, fill_all};
+use segring_bench::{
+    Catalogue, Cell, Channel, End, Ends, Keeper, Made, Measured, Mode, Processes, Receiver, Sender,
+    Transport, for_size, median,
+};
+use std::fmt::{self, Write};
+use std::rc::Rc;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// Slots of the typed ring.
+const CAPACITIES: [usize; 12] = [2, 4, 8, 16, 64, 256, 1024, 4096, 16384, 1 << 16, 1 << 18, 1 << 20];
+/// Messages that go through it.
+const SIZES: [usize; 3] = [8, 56, 1024];
+/// Bytes of a record on the byte ring: whole blocks.
+const LENGTHS: [usize; 10] = [64, 256, 1024, 4096, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24];
+/// What a record is built of, and checked as.
+type Block = [u64; 8];
+const BLOCK: usize = size_of::<Block>();
+
+/// A transport for each capacity and each length, which only [`cells`] asks for.
+pub(crate) fn all() -> Vec<Transport> {
+    let typed = CAPACITIES.iter().map(|&capacity| Transport {
+        name: format!("ring of {capacity}").leak(),
+        modes: &[],
+        api: |_| "push/pop",
+        copies: |_| 2,
+        ends: Ends::Processes(Box::leak(Box::new(Typed(capacity)))),
+    });
+    let records = LENGTHS.iter().map(|&length| Transport {
+        name: format!("records of {length}").leak(),
+        modes: &[],
+        api: |mode| if mode == Mode::InPlace { "reserve/read" } else { "push/pop" },
+        copies: |mode| if mode == Mode::InPlace { 0 } else { 2 },
+        ends: Ends::Processes(Box::leak(Box::new(Records(length)))),
+    });
+    typed.chain(records).collect()
+}
+
+/// What is measured, in the order of the tables.
+pub(crate) fn cells(catalogue: &Catalogue) -> Vec<Cell> {
+    let names = catalogue.names();
+    let named = |wanted: String| names.iter().copied().find(|name| *name == wanted);
+    let mut cells = Vec::new();
+    for transport in CAPACITIES.iter().filter_map(|capacity| named(format!("ring of {capacity}"))) {
+        cells.extend(SIZES.map(|size| Cell { transport, mode: Mode::Single, size }));
+        cells.push(Cell { transport, mode: Mode::RoundTrip, size: 56 });
+    }
+    for transport in LENGTHS.iter().filter_map(|length| named(format!("records of {length}"))) {
+        cells.extend([Mode::Single, Mode::InPlace].map(|mode| Cell { transport, mode, size: BLOCK }));
+    }
+    cells
+}
+
+/// The two tables.
+pub(crate) fn report(measured: &[Measured]) -> Result<String, fmt::Error> {
+    let rate = |transport: &str, mode, size| {
+        let found = measured
+            .iter()
+            .find(|one| one.cell.transport == transport && (one.cell.mode, one.cell.size) == (mode, size));
+        found.and_then(|one| median(&one.rates())).unwrap_or(f64::NAN)
+    };
+    let mut out = String::from("Capacity: M msg/s with one message per call, and round trips\n\n");
+    writeln!(out, "| slots | 8 bytes | 56 bytes | 1024 bytes | round trip, ns |\n|---|---|---|---|---|")?;
+    for capacity in CAPACITIES {
+        let name = format!("ring of {capacity}");
+        write!(out, "| {capacity} ")?;
+        for size in SIZES {
+            write!(out, "| {} ", digits(rate(&name, Mode::Single, size) / 1e6))?;
+        }
+        writeln!(out, "| {:.0} |", 1e9 / rate(&name, Mode::RoundTrip, 56))?;
+    }
+    writeln!(out, "\nLength of a record on the byte ring\n")?;
+    writeln!(
+        out,
+        "| bytes | copied, records/s | GB/s | in place, records/s | GB/s |\n|---|---|---|---|---|"
+    )?;
+    for length in LENGTHS {
+        let name = format!("records of {length}");
+        write!(out, "| {length} ")?;
+        for mode in [Mode::Single, Mode::InPlace] {
+            let rate = rate(&name, mode, BLOCK);
+            write!(out, "| {} | {} ", digits(rate), digits(rate * length as f64 / 1e9))?;
+        }
+        writeln!(out, "|")?;
+    }
+    Ok(out)
+}
+
+/// A typed ring with this many slots.
+struct Typed(usize);
+
+struct RemovedTyped<const N: usize>(spsc::Ring<[u64; N]>);
+
+impl<const N: usize> Drop for RemovedTyped<N> {
+    fn drop(&mut self) {
+        if let Err(e) = self.0.remove() {
+            eprintln!("versus: {e}");
+        }
+    }
+}
+
+fn typed<const N: usize>(capacity: usize, keeper: &Rc<Keeper>) -> Result<Made> {
+    let ring = spsc::Ring::<[u64; N]>::builder(Name::private()).capacity(capacity).prefault(true);
+    let ring = RemovedTyped(ring.create()?);
+    let stats = ring.0.stats()?;
+    let kept = keeper.watch_ring(stats.shm_id, stats.sem_id)?;
+    Ok(Made::Channel(Channel::by_ids(vec![ring.0.id()], vec![Box::new(ring), Box::new(kept)])))
+}
+
+fn attached<const N: usize>(end: &End) -> Result<spsc::Ring<[u64; N]>> {
+    let [id] = end.ids()?;
+    Ok(spsc::Ring::builder(Name::id(id)).prefault(true).attach()?)
+}
+
+impl Processes for Typed {
+    fn make(&self, cell: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
+        for_size!(cell.size, N => typed::<N>(self.0, keeper))
+    }
+
+    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
+        for_size!(cell.size, N => {
+            Ok(Box::new(TypedSender { tx: attached::<N>(&end)?.producer()?, message: vec![[0; N]] }))
+        })
+    }
+
+    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
+        for_size!(cell.size, N => {
+            Ok(Box::new(TypedReceiver { rx: attached::<N>(&end)?.consumer()?, message: vec![[0; N]] }))
+        })
+    }
+}
+
+struct TypedSender<const N: usize> {
+    tx: spsc::Producer<[u64; N]>,
+    message: Vec<[u64; N]>,
+}
+
+impl<const N: usize> Sender for TypedSender<N> {
+    fn send(&mut self, first: u64, n: u64) -> Result<()> {
+        for seq in first..first + n {
+            fill(&mut self.message[0], seq);
+            self.tx.push_ref(&self.message[0]).context("push_ref")?;
+        }
+        Ok(())
+    }
+}
+
+struct TypedReceiver<const N: usize> {
+    rx: spsc::Consumer<[u64; N]>,
+    message: Vec<[u64; N]>,
+}
+
+impl<const N: usize> Receiver for TypedReceiver<N> {
+    fn receive(&mut self, first: u64, n: u64) -> Result<()> {
+        for seq in first..first + n {
+            self.rx.pop_into(&mut self.message[0]).context("pop_into")?;
+            check(&self.message[0], seq)?;
+        }
+        Ok(())
+    }
+}
+
+/// A byte ring with records of this length.
+struct Records(usize);
+
+struct RemovedRecords(spsc::ByteRing);
+
+impl Drop for RemovedRecords {
+    fn drop(&mut self) {
+        if let Err(e) = self.0.remove() {
+            eprintln!("versus: {e}");
+        }
+    }
+}
+
+impl Processes for Records {
+    fn make(&self, _: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
+        // Four records at least, and what the short ones have elsewhere.
+        let capacity = (4 * self.0).max(1 << 20);
+        let ring = spsc::ByteRing::builder(Name::private()).capacity(capacity).prefault(true).create()?;
+        let ring = RemovedRecords(ring);
+        let stats = ring.0.stats()?;
+        let kept = keeper.watch_ring(stats.shm_id, stats.sem_id)?;
+        Ok(Made::Channel(Channel::by_ids(vec![ring.0.id()], vec![Box::new(ring), Box::new(kept)])))
+    }
+
+    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
+        let [id] = end.ids()?;
+        let tx = spsc::ByteRing::builder(Name::id(id)).prefault(true).attach()?.producer()?;
+        // SAFETY: the ring is private to one run, whose processes write into it through segring
+        // only.
+        let tx = unsafe { tx.trust_peers() };
+        let record = vec![[0; 8]; self.0 / BLOCK];
+        Ok(Box::new(RecordSender { tx, record, in_place: cell.mode == Mode::InPlace }))
+    }
+
+    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
+        let [id] = end.ids()?;
+        let rx = spsc::ByteRing::builder(Name::id(id)).prefault(true).attach()?.consumer()?;
+        // SAFETY: as the sender's.
+        let rx = unsafe { rx.trust_peers() };
+        let record = Vec::with_capacity(self.0);
+        Ok(Box::new(RecordReceiver { rx, record, length: self.0, in_place: cell.mode == Mode::InPlace }))
+    }
+}
+
+/// The first block of record `seq` of so many bytes.
+fn first_block(seq: u64, length: usize) -> u64 {
+    seq.wrapping_mul((length / BLOCK) as u64)
+}
+
+struct RecordSender {
+    tx: Trusted<spsc::ByteProducer>,
+    record: Vec<Block>,
+    in_place: bool,
+}
+
+impl Sender for RecordSender {
+    fn send(&mut self, first: u64, n: u64) -> Result<()> {
+        let length = self.record.len() * BLOCK;
+        let mut next = first;
+        while next < first + n {
+            if !self.in_place {
+                fill_all(&mut self.record, first_block(next, length));
+                self.tx.push(self.record.as_bytes()).context("push")?;
+                next += 1;
+                continue;
+            }
+            let mut grant = match self.tx.reserve(length) {
+                Ok(grant) => grant,
+                Err(RingError::Full) => {
+                    self.tx.wait_for_room(length, None).context("wait_for_room")?;
+                    continue;
+                }
+                Err(e) => return Err(e).context("reserve"),
+            };
+            let blocks =
+                <[Block]>::mut_from_bytes(&mut grant).ok().context("a record is not whole blocks")?;
+            fill_all(blocks, first_block(next, length));
+            grant.commit(length);
+            next += 1;
+        }
+        Ok(())
+    }
+}
+
+fn blocks_of(record: &[u8]) -> Result<&[Block]> {
+    <[Block]>::ref_from_bytes(record).ok().context("a record is not whole blocks")
+}
+
+struct RecordReceiver {
+    rx: Trusted<spsc::ByteConsumer>,
+    record: Vec<u8>,
+    length: usize,
+    in_place: bool,
+}
+
+impl Receiver for RecordReceiver {
+    fn receive(&mut self, first: u64, n: u64) -> Result<()> {
+        let mut next = first;
+        while next < first + n {
+            if !self.in_place {
+                self.rx.pop_into(&mut self.record).context("pop_into")?;
+                check_all(blocks_of(&self.record)?, first_block(next, self.length))?;
+                next += 1;
+                continue;
+            }
+            let grant = match self.rx.read() {
+                Ok(grant) => grant,
+                Err(RingError::Empty) => {
+                    self.rx.wait_for_message(None).context("wait_for_message")?;
+                    continue;
+                }
+                Err(e) => return Err(e).context("read"),
+            };
+            check_all(blocks_of(&grant)?, first_block(next, self.length))?;
+            grant.release();
+            next += 1;
+        }
+        Ok(())
+    }
+}
