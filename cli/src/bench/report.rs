@@ -65,7 +65,8 @@ fn line(out: &mut String, row: &Row) -> fmt::Result {
         row.copies,
         millions(median),
         range,
-        digits(bytes / 1e9),
+        // What was handed over without being touched says nothing about bytes.
+        if row.cell.mode == Mode::Handover { "-".to_owned() } else { digits(bytes / 1e9) },
         ratio(row.ratio_vs_pipe),
         share(row)
     )
@@ -95,7 +96,9 @@ const NOTES: &str = "
 copies: of the payload, from the producer's private memory to the consumer's. In place the
 payload is built in the ring and read there, so there are none. single: one message per call.
 bulk: up to 64 messages per call on a ring of 1 MiB; on streams as many as 32 KiB hold, and the
-pipes enlarged to 1 MiB. textbook: an array in shared memory under three System V semaphores.
+pipes enlarged to 1 MiB. handover: one message per call, in place, only its first and last word
+written and read. textbook, robust mutex, file lock: an array in shared memory under three System V
+semaphores, under a process-shared mutex with condition variables, under a lock on a file.
 limit: the part that a transport reaches of what the machine can do with no guarantee at all, in
 the same rounds: the rows called bare. Lines with a stamp for single messages below 64 bytes, a
 line there and another back for round trips, blocks of 32 KiB for the rest.
