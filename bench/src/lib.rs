@@ -3,11 +3,11 @@
 //! Verified messages go from one process to another (between two threads where a library cannot
 //! cross processes), each side on a core of its own. A program hands in a [`Catalogue`] of
 //! [`Transport`]s; `segring bench`, the `versus` program and the criterion benchmarks are such
-//! programs. The parent plans ([`plan`]), starts the workers of each run ([`runner`], [`worker`]),
-//! orders the runs ([`measure`]) and makes figures of them ([`results`]). It makes and removes all
-//! kernel objects ([`transports`], [`Keeper`]).
+//! programs. The parent plans (`plan`), starts the workers of each run (`runner`, `worker`),
+//! orders the runs (`measure`) and makes figures of them (`results`). It makes and removes all
+//! kernel objects (`transports`, [`Keeper`]).
 //!
-//! A program that measures calls [`worker`] first thing in `main`: its workers are this program
+//! A program that measures calls [`worker()`] first thing in `main`: its workers are this program
 //! again.
 
 mod control;
