@@ -22,7 +22,7 @@ pub struct Interrupted {
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "bench: ended by signal {}; everything it made is removed", self.signal)
+        write!(f, "ended by signal {}; everything it made is removed", self.signal)
     }
 }
 

@@ -30,6 +30,7 @@ mod worker;
 pub use cores::{Cores, machine};
 pub use interrupt::Interrupted;
 pub use keeper::{Keeper, Kept};
+pub use limits::blocks_of;
 pub use measure::{Extent, Measured, measure};
 pub use pause::Pause;
 pub use plan::{Catalogue, Cell, DEFAULT_SIZES, KNOWN_SIZES, Mode};

@@ -66,11 +66,11 @@ impl Cell {
     pub fn limit(self) -> Self {
         let (transport, mode) = match self.mode {
             Mode::RoundTrip => (limits::TWO_LINES, Mode::RoundTrip),
-            Mode::InPlace => (limits::BLOCKS, Mode::InPlace),
             // One line says that the message is there.
             Mode::Handover => (limits::STAMPED_LINES, Mode::Handover),
             Mode::Single if self.size < 64 => (limits::STAMPED_LINES, Mode::Single),
-            Mode::Single | Mode::Bulk => (limits::BLOCKS, Mode::Bulk),
+            // Whatever is copied must also be written and read once.
+            Mode::Single | Mode::Bulk | Mode::InPlace => (limits::BLOCKS, Mode::InPlace),
         };
         Self { transport, mode, size: self.size }
     }
@@ -103,26 +103,32 @@ impl Catalogue {
         found.with_context(|| format!("no transport is called {name:?}"))
     }
 
+    /// The name as the catalogue has it, if it has one.
+    pub fn name(&self, name: &str) -> Option<&'static str> {
+        self.find(name).ok().map(|transport| transport.name)
+    }
+
     /// How often this cell's transport copies a payload, if it is known.
     pub fn copies(&self, cell: Cell) -> Option<u32> {
         self.find(cell.transport).ok().map(|transport| (transport.copies)(cell.mode))
     }
 
-    /// Their names, for messages.
+    /// The names of those that [`Catalogue::cells`] plans, in order.
     pub fn names(&self) -> Vec<&'static str> {
-        self.transports.iter().map(|transport| transport.name).collect()
+        let planned = self.transports.iter().filter(|transport| !transport.modes.is_empty());
+        planned.map(|transport| transport.name).collect()
     }
 
-    /// All cells of these sizes, in the order of the table. A filter is part of a name; an empty
-    /// list lets everything through. The references and limits of what is left are always there.
+    /// All cells of these sizes, in the order of the table. A filter is part of a name, or after an
+    /// `=` the whole name; an empty list lets everything through. The references and limits of what is left are always there.
     pub fn cells(&self, sizes: &[usize], filter: &[String]) -> Vec<Cell> {
         let all = self.all_cells(sizes);
         let wanted = |cell: &&Cell| {
             if filter.is_empty() {
-                // A limit is there for the others; round trips are shown beside several.
-                !limits::is_limit(cell.transport) || cell.mode == Mode::RoundTrip
+                // A limit is there for the others; some are worth a look for themselves.
+                !limits::is_limit(cell.transport) || matches!(cell.mode, Mode::RoundTrip | Mode::Bulk)
             } else {
-                filter.iter().any(|f| cell.transport.contains(f.as_str()))
+                filter.iter().any(|f| matches(f, cell.transport))
             }
         };
         let wanted: Vec<Cell> = all.iter().filter(wanted).copied().collect();
@@ -175,11 +181,16 @@ impl Catalogue {
     pub fn checked_filter(&self, filter: &[String]) -> Result<Vec<String>> {
         let names = self.names();
         let filter: Vec<String> = filter.iter().map(|f| f.to_lowercase()).collect();
-        if let Some(unknown) = filter.iter().find(|&f| !names.iter().any(|name| name.contains(f.as_str()))) {
-            bail!("--filter: {unknown:?} is part of no transport's name: {}", names.join(", "));
+        if let Some(unknown) = filter.iter().find(|&f| !names.iter().any(|name| matches(f, name))) {
+            bail!("--filter: {unknown:?} is part of no transport's name: {names:?}");
         }
         Ok(filter)
     }
+}
+
+/// Whether a filter lets a name through.
+fn matches(filter: &str, name: &str) -> bool {
+    filter.strip_prefix('=').map_or_else(|| name.contains(filter), |whole| name == whole)
 }
 
 #[cfg(test)]

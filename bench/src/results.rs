@@ -1,7 +1,7 @@
 //! From runs to figures: medians with minimum and maximum, and ratios made within each round.
 
 use crate::measure::Measured;
-use crate::plan::{Catalogue, Cell};
+use crate::plan::{Catalogue, Cell, Mode};
 use crate::runner::Run;
 use anyhow::Result;
 use serde::Serialize;
@@ -31,7 +31,7 @@ pub struct Row {
     pub copies: u32,
     /// The median. Round trips per second in that mode.
     pub msgs_per_s: Option<f64>,
-    /// The median, in bytes of payload.
+    /// The median, in bytes of payload. None where messages are handed over without being touched.
     pub bytes_per_s: Option<f64>,
     /// The median of the rounds, in messages per second.
     pub median: Option<f64>,
@@ -41,8 +41,11 @@ pub struct Row {
     pub max: Option<f64>,
     /// In how many rounds it ran.
     pub runs: usize,
-    /// Messages of the measured runs whose every byte was compared: all of them.
+    /// Messages of the measured runs that were compared: all of them.
     pub verified: u64,
+    /// What was compared of each: `"every byte"`, or `"both ends"` where it was handed over without
+    /// being touched.
+    pub checked: &'static str,
     /// Median of the rounds' ratios to the pipe with one message per call, at the same size; to
     /// the pipe's round trips where these are round trips.
     pub ratio_vs_pipe: Option<f64>,
@@ -71,6 +74,7 @@ pub fn rows(measured: &[Measured], catalogue: &Catalogue) -> Result<Vec<Row>> {
 fn row(one: &Measured, all: &[Measured], catalogue: &Catalogue) -> Result<Row> {
     let cell = one.cell;
     let transport = catalogue.find(cell.transport)?;
+    let untouched = cell.mode == Mode::Handover;
     let rates = one.rates();
     let median_rate = median(&rates);
     let to = |other: Cell| {
@@ -90,14 +94,15 @@ fn row(one: &Measured, all: &[Measured], catalogue: &Catalogue) -> Result<Row> {
         consumers: 1,
         copies: (transport.copies)(cell.mode),
         msgs_per_s: median_rate,
-        bytes_per_s: median_rate.map(|rate| rate * cell.size as f64),
+        bytes_per_s: median_rate.filter(|_| !untouched).map(|rate| rate * cell.size as f64),
         median: median_rate,
         min: rates.iter().copied().min_by(f64::total_cmp),
         max: rates.iter().copied().max_by(f64::total_cmp),
         runs: one.runs.len(),
         verified: one.runs.iter().map(|run| run.messages).sum(),
+        checked: if untouched { "both ends" } else { "every byte" },
         ratio_vs_pipe: ratio.map(|ratio| ratio.median),
-        ratio_vs_pipe_interval: ratio.map(|ratio| [ratio.low, ratio.high]),
+        ratio_vs_pipe_interval: ratio.and_then(|ratio| ratio.interval),
         limit: cell.limit().transport,
         share_of_limit: to(cell.limit()).map(|ratio| ratio.median),
         round_trip_p50_ns: median(&p50s),
@@ -117,40 +122,35 @@ impl Measured {
 pub struct Ratio {
     /// The median of the rounds' ratios.
     pub median: f64,
-    /// Lower end of the interval that holds the true median with at least 95 % confidence,
-    /// whatever the distribution; the least ratio, where there are fewer than 6 rounds.
-    pub low: f64,
-    /// Its upper end.
-    pub high: f64,
+    /// The interval that holds the true median with at least 95 % confidence, whatever the
+    /// distribution. None with fewer than 6 rounds, which cannot say.
+    pub interval: Option<[f64; 2]>,
 }
 
 /// The ratio of two cells by rounds. None if one of them has no runs.
 pub fn paired(one: &[f64], other: &[f64]) -> Option<Ratio> {
     let mut ratios: Vec<f64> = one.iter().zip(other).map(|(a, b)| a / b).collect();
     ratios.sort_by(f64::total_cmp);
-    let outside = outside(ratios.len());
-    Some(Ratio {
-        median: median(&ratios)?,
-        low: *ratios.get(outside)?,
-        high: *ratios.get(ratios.len() - 1 - outside)?,
-    })
+    let interval = outside(ratios.len()).map(|k| [ratios[k], ratios[ratios.len() - 1 - k]]);
+    Some(Ratio { median: median(&ratios)?, interval })
 }
 
 /// How many of `n` sorted values lie outside the interval for the median at each end: the sign
 /// test's. A value is below the true median with probability 1/2, so the number of those below is
-/// binomial.
-fn outside(n: usize) -> usize {
-    let mut probability = 0.5_f64.powi(i32::try_from(n).unwrap_or(i32::MAX));
+/// binomial. None if even all of them are no interval of 95 %.
+fn outside(n: usize) -> Option<usize> {
+    let mut probability = 0.5_f64.powi(i32::try_from(n).ok()?);
     let mut below = 0.0;
     let mut k = 0;
-    loop {
+    while k < n {
         below += probability;
-        if below > 0.025 || k >= n {
-            return k.saturating_sub(1).min(n.saturating_sub(1) / 2);
+        if below > 0.025 {
+            break;
         }
         probability *= (n - k) as f64 / (k + 1) as f64;
         k += 1;
     }
+    k.checked_sub(1)
 }
 
 /// The middle one, or the mean of the two in the middle.
@@ -176,7 +176,9 @@ mod tests {
     #[test]
     fn a_slow_round_does_not_bend_the_ratio() {
         let ratio = paired(&[10.0, 1.0, 10.0], &[2.5, 0.25, 2.5]).unwrap();
-        assert_eq!(ratio, Ratio { median: 4.0, low: 4.0, high: 4.0 });
+        assert_eq!(ratio, Ratio { median: 4.0, interval: None });
+        let ratio = paired(&[10.0; 6], &[2.5; 6]).unwrap();
+        assert_eq!(ratio, Ratio { median: 4.0, interval: Some([4.0, 4.0]) });
         assert_eq!(paired(&[1.0], &[]), None);
     }
 
@@ -185,9 +187,8 @@ mod tests {
         // From the binomial distribution: the k-th smallest and largest of n hold the median with
         // at least 95 %.
         for (n, kth) in [(6, 1), (8, 1), (9, 2), (11, 2), (12, 3), (15, 4), (20, 6), (25, 8), (31, 10)] {
-            assert_eq!(outside(n), kth - 1, "{n}");
+            assert_eq!(outside(n), Some(kth - 1), "{n}");
         }
-        // Too few for 95 %: all of them.
-        assert_eq!([1, 2, 5].map(outside), [0; 3]);
+        assert_eq!([0, 1, 2, 5].map(outside), [None; 4]);
     }
 }

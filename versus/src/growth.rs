@@ -6,7 +6,7 @@ use segring::{Name, RingError, Trusted, spsc};
 use segring_bench::payload::{check, check_all, fill, fill_all};
 use segring_bench::{
     Catalogue, Cell, Channel, End, Ends, Keeper, Made, Measured, Mode, Processes, Receiver, Sender,
-    Transport, for_size, median,
+    Transport, blocks_of, for_size, median,
 };
 use std::fmt::{self, Write};
 use std::rc::Rc;
@@ -38,13 +38,12 @@ pub(crate) fn all() -> Vec<Transport> {
         copies: |mode| if mode == Mode::InPlace { 0 } else { 2 },
         ends: Ends::Processes(Box::leak(Box::new(Records(length)))),
     });
-    typed.chain(records).collect()
+    typed.chain(records).chain(LENGTHS.map(blocks_of)).collect()
 }
 
 /// What is measured, in the order of the tables.
 pub(crate) fn cells(catalogue: &Catalogue) -> Vec<Cell> {
-    let names = catalogue.names();
-    let named = |wanted: String| names.iter().copied().find(|name| *name == wanted);
+    let named = |wanted: String| catalogue.name(&wanted);
     let mut cells = Vec::new();
     for transport in CAPACITIES.iter().filter_map(|capacity| named(format!("ring of {capacity}"))) {
         cells.extend(SIZES.map(|size| Cell { transport, mode: Mode::Single, size }));
@@ -53,17 +52,21 @@ pub(crate) fn cells(catalogue: &Catalogue) -> Vec<Cell> {
     for transport in LENGTHS.iter().filter_map(|length| named(format!("records of {length}"))) {
         cells.extend([Mode::Single, Mode::InPlace].map(|mode| Cell { transport, mode, size: BLOCK }));
     }
+    for transport in LENGTHS.iter().filter_map(|length| named(format!("bare blocks of {length}"))) {
+        cells.extend([Mode::Bulk, Mode::InPlace].map(|mode| Cell { transport, mode, size: BLOCK }));
+    }
     cells
+}
+
+fn rate(measured: &[Measured], transport: &str, mode: Mode, size: usize) -> f64 {
+    let same =
+        |one: &&Measured| one.cell.transport == transport && (one.cell.mode, one.cell.size) == (mode, size);
+    measured.iter().find(same).and_then(|one| median(&one.rates())).unwrap_or(f64::NAN)
 }
 
 /// The two tables.
 pub(crate) fn report(measured: &[Measured]) -> Result<String, fmt::Error> {
-    let rate = |transport: &str, mode, size| {
-        let found = measured
-            .iter()
-            .find(|one| one.cell.transport == transport && (one.cell.mode, one.cell.size) == (mode, size));
-        found.and_then(|one| median(&one.rates())).unwrap_or(f64::NAN)
-    };
+    let rate = |transport: &str, mode, size| rate(measured, transport, mode, size);
     let mut out = String::from("Capacity: M msg/s with one message per call, and round trips\n\n");
     writeln!(out, "| slots | 8 bytes | 56 bytes | 1024 bytes | round trip, ns |\n|---|---|---|---|---|")?;
     for capacity in CAPACITIES {
@@ -74,17 +77,18 @@ pub(crate) fn report(measured: &[Measured]) -> Result<String, fmt::Error> {
         }
         writeln!(out, "| {:.0} |", 1e9 / rate(&name, Mode::RoundTrip, 56))?;
     }
-    writeln!(out, "\nLength of a record on the byte ring\n")?;
-    writeln!(
-        out,
-        "| bytes | copied, records/s | GB/s | in place, records/s | GB/s |\n|---|---|---|---|---|"
-    )?;
+    writeln!(out, "\nLength of a record on the byte ring, and bare blocks of that length: GB/s\n")?;
+    writeln!(out, "| bytes | copied: records/s | GB/s | bare | in place: records/s | GB/s | bare |")?;
+    writeln!(out, "|---|---|---|---|---|---|---|")?;
     for length in LENGTHS {
-        let name = format!("records of {length}");
+        let (records, blocks) = (format!("records of {length}"), format!("bare blocks of {length}"));
         write!(out, "| {length} ")?;
-        for mode in [Mode::Single, Mode::InPlace] {
-            let rate = rate(&name, mode, BLOCK);
-            write!(out, "| {} | {} ", digits(rate), digits(rate * length as f64 / 1e9))?;
+        for (mode, bare) in [(Mode::Single, Mode::Bulk), (Mode::InPlace, Mode::InPlace)] {
+            let rate = rate(&records, mode, BLOCK);
+            // The bare rows count blocks of 64 bytes.
+            let bare = self::rate(measured, &blocks, bare, BLOCK) * BLOCK as f64;
+            let bytes = rate * length as f64;
+            write!(out, "| {} | {} | {} ", digits(rate), digits(bytes / 1e9), digits(bare / 1e9))?;
         }
         writeln!(out, "|")?;
     }
@@ -249,7 +253,7 @@ impl Sender for RecordSender {
     }
 }
 
-fn blocks_of(record: &[u8]) -> Result<&[Block]> {
+fn whole_blocks(record: &[u8]) -> Result<&[Block]> {
     <[Block]>::ref_from_bytes(record).ok().context("a record is not whole blocks")
 }
 
@@ -266,7 +270,7 @@ impl Receiver for RecordReceiver {
         while next < first + n {
             if !self.in_place {
                 self.rx.pop_into(&mut self.record).context("pop_into")?;
-                check_all(blocks_of(&self.record)?, first_block(next, self.length))?;
+                check_all(whole_blocks(&self.record)?, first_block(next, self.length))?;
                 next += 1;
                 continue;
             }
@@ -278,7 +282,7 @@ impl Receiver for RecordReceiver {
                 }
                 Err(e) => return Err(e).context("read"),
             };
-            check_all(blocks_of(&grant)?, first_block(next, self.length))?;
+            check_all(whole_blocks(&grant)?, first_block(next, self.length))?;
             grant.release();
             next += 1;
         }

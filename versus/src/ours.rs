@@ -9,6 +9,9 @@ use segring_bench::{
 };
 use std::rc::Rc;
 
+/// A message at a time, without a copy.
+pub(crate) const BUILT_IN_PLACE: &str = "ring, built in place";
+
 pub(crate) fn all() -> Vec<Transport> {
     let row = |name, api, copies, ends| Transport {
         name,
@@ -19,7 +22,7 @@ pub(crate) fn all() -> Vec<Transport> {
     };
     vec![
         row("ring, dense", |_| "push/pop", |_| 2, &Copying),
-        row("ring, built in place", |_| "reserve(1)/read", |_| 0, &InPlace),
+        row(BUILT_IN_PLACE, |_| "reserve(1)/read", |_| 0, &InPlace),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! All rows, the fastest first, each with the ring's ratio to it.
 
-use segring_bench::{Cores, Measured, Mode, RING, Row, machine, paired};
+use crate::ours::BUILT_IN_PLACE;
+use segring_bench::{Cell, Cores, Measured, Mode, RING, Ratio, Row, machine, paired};
 use std::fmt::{self, Write};
 
 /// For each size and mode a part, for people.
@@ -27,8 +28,8 @@ pub(crate) fn table(rows: &[Row], measured: &[Measured], cores: &Cores) -> Resul
         writeln!(out, "\n{} bytes, {}", part[0].size, part[0].mode)?;
         writeln!(
             out,
-            "  {:<32} {:<9} {:>8} {:<19} {:>7} {:<15} {:>5}",
-            "transport", "between", "M msg/s", "(min … max)", "ring is", "[95 %]", "limit"
+            "  {:<32} {:<9} {:>6} {:>8} {:<19} {:>7} {:<15} {:>5}",
+            "transport", "between", "copies", "M msg/s", "(min … max)", "ring is", "[95 %]", "limit"
         )?;
         for row in part {
             line(&mut out, row, measured)?;
@@ -38,19 +39,14 @@ pub(crate) fn table(rows: &[Row], measured: &[Measured], cores: &Cores) -> Resul
 }
 
 fn line(out: &mut String, row: &Row, measured: &[Measured]) -> fmt::Result {
-    write!(out, "  {:<32} {:<9} ", row.transport, row.between)?;
+    write!(out, "  {:<32} {:<9} {:>6} ", row.transport, row.between, row.copies)?;
     let (Some(median), Some(min), Some(max)) = (row.median, row.min, row.max) else {
         return writeln!(out, "{}", row.note.as_deref().unwrap_or("not measured"));
     };
-    let find = |transport| {
-        let cell = segring_bench::Cell { transport, ..row.cell };
-        measured.iter().find(|one| one.cell == cell).map(Measured::rates)
-    };
-    let ratio = find(RING).zip(find(row.transport)).and_then(|(ring, this)| paired(&ring, &this));
-    let (ratio, interval) = ratio.map_or_else(
-        || ("-".to_owned(), String::new()),
-        |r| (format!("x{}", digits(r.median)), format!("[{}, {}]", digits(r.low), digits(r.high))),
-    );
+    let find = |cell| measured.iter().find(|one| one.cell == cell).map(Measured::rates);
+    let ratio = find(ours_like(row)).zip(find(row.cell)).and_then(|(ring, this)| paired(&ring, &this));
+    let (ratio, interval) = ratio
+        .map_or_else(|| ("-".to_owned(), String::new()), |r| (format!("x{}", digits(r.median)), interval(r)));
     let share = row.share_of_limit.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", share * 100.0));
     let range = format!("({} … {})", digits(min / 1e6), digits(max / 1e6));
     write!(out, "{:>8} {range:<19} {ratio:>7} {interval:<15} {share:>5}", digits(median / 1e6))?;
@@ -58,6 +54,20 @@ fn line(out: &mut String, row: &Row, measured: &[Measured]) -> fmt::Result {
         Some(p50) => writeln!(out, "  p50 {p50:.0} ns"),
         None => writeln!(out),
     }
+}
+
+/// The ring's row that does the same as this one.
+fn ours_like(row: &Row) -> Cell {
+    match (row.copies, row.cell.mode) {
+        (0, Mode::Single) => Cell { transport: BUILT_IN_PLACE, ..row.cell },
+        (0, Mode::Bulk) => Cell { transport: RING, mode: Mode::InPlace, ..row.cell },
+        _ => Cell { transport: RING, ..row.cell },
+    }
+}
+
+/// An interval as the tables show it.
+pub(crate) fn interval(ratio: Ratio) -> String {
+    ratio.interval.map_or_else(String::new, |[low, high]| format!("[{}, {}]", digits(low), digits(high)))
 }
 
 /// Three digits that count, and never fewer than the whole number.

@@ -1,4 +1,4 @@
-//! Copy bandwidth between two cores: blocks of 32 KiB through 1 MiB, one cursor for each side.
+//! Copy bandwidth between two cores: blocks, of 32 KiB unless asked for otherwise, one cursor for each side.
 
 use crate::for_size;
 use crate::keeper::Keeper;
@@ -10,30 +10,57 @@ use anyhow::Result;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-/// The memory that all bulk transports have.
-const ROOM: usize = 1 << 20;
-const TAIL: usize = ROOM;
-const HEAD: usize = ROOM + TWO_LINES;
-const BYTES: usize = ROOM + 2 * TWO_LINES;
+/// The cursors, and where the blocks begin.
+const TAIL: usize = 0;
+const HEAD: usize = TWO_LINES;
+const ROOM: usize = 2 * TWO_LINES;
+/// The memory that all bulk transports have, and the least number of blocks.
+const USUAL_ROOM: usize = 1 << 20;
+const LEAST_BLOCKS: usize = 4;
 
-pub(super) struct Blocks;
+pub(super) struct Blocks {
+    /// Of a block, if not [`BATCH_BYTES`] (or one message, if that is larger).
+    pub(super) bytes: Option<usize>,
+}
+
+/// How the memory is divided.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// Bytes of a block.
+    block: usize,
+    blocks: usize,
+}
+
+impl Blocks {
+    fn shape(&self, size: usize) -> Shape {
+        let block = self.bytes.unwrap_or(BATCH_BYTES / size * size).max(size);
+        Shape { block, blocks: (USUAL_ROOM / block).max(LEAST_BLOCKS) }
+    }
+}
+
+impl Shape {
+    fn bytes(self) -> usize {
+        ROOM + self.block * self.blocks
+    }
+}
 
 impl Processes for Blocks {
-    fn make(&self, _: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
-        Ok(Made::Channel(memory::make(BYTES, keeper)?))
+    fn make(&self, cell: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
+        Ok(Made::Channel(memory::make(self.shape(cell.size).bytes(), keeper)?))
     }
 
     fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
-        for_size!(cell.size, N => Ok(Box::new(Side::<N>::open(&end, cell.mode)?)))
+        for_size!(cell.size, N => Ok(Box::new(Side::<N>::open(&end, cell.mode, self.shape(cell.size))?)))
     }
 
     fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
-        for_size!(cell.size, N => Ok(Box::new(Side::<N>::open(&end, cell.mode)?)))
+        for_size!(cell.size, N => Ok(Box::new(Side::<N>::open(&end, cell.mode, self.shape(cell.size))?)))
     }
 }
 
 struct Side<const N: usize> {
     memory: Memory,
+    shape: Shape,
     /// The private copy of a block; empty in place.
     copy: Vec<[u64; N]>,
     /// Blocks that this side has finished, and the other one as far as is known.
@@ -42,19 +69,19 @@ struct Side<const N: usize> {
 }
 
 impl<const N: usize> Side<N> {
-    /// Messages in a block.
-    const LEN: usize = if BATCH_BYTES / (N * 8) > 0 { BATCH_BYTES / (N * 8) } else { 1 };
-    const BLOCK: usize = Self::LEN * N * 8;
-    const BLOCKS: u64 = (ROOM / Self::BLOCK) as u64;
+    fn open(end: &End, mode: Mode, shape: Shape) -> Result<Self> {
+        let copy = if mode == Mode::InPlace { Vec::new() } else { vec![[0; N]; shape.block / (N * 8)] };
+        Ok(Self { memory: Memory::open(end, shape.bytes())?, shape, copy, done: 0, seen: 0 })
+    }
 
-    fn open(end: &End, mode: Mode) -> Result<Self> {
-        let copy = if mode == Mode::InPlace { Vec::new() } else { vec![[0; N]; Self::LEN] };
-        Ok(Self { memory: Memory::open(end, BYTES)?, copy, done: 0, seen: 0 })
+    /// Messages of the next block, if so many are left.
+    fn len(&self, left: u64) -> usize {
+        (self.shape.block / (N * 8)).min(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
     /// The first `len` messages of this side's next block.
     fn block(&mut self, len: usize) -> &mut [[u64; N]] {
-        let offset = (self.done % Self::BLOCKS) as usize * Self::BLOCK;
+        let offset = ROOM + (self.done % self.shape.blocks as u64) as usize * self.shape.block;
         let block = self.memory.words::<N>(offset);
         // SAFETY: within the segment; the cursors give the block to this side alone for now.
         unsafe { std::slice::from_raw_parts_mut(block.as_ptr(), len) }
@@ -81,12 +108,12 @@ impl<const N: usize> Sender for Side<N> {
         let end = first + n;
         let mut next = first;
         while next < end {
-            let len = Self::LEN.min((end - next) as usize);
+            let len = self.len(end - next);
             let mut copy = std::mem::take(&mut self.copy);
             if !copy.is_empty() {
                 fill_all(&mut copy[..len], next);
             }
-            self.wait(HEAD, (self.done + 1).saturating_sub(Self::BLOCKS));
+            self.wait(HEAD, (self.done + 1).saturating_sub(self.shape.blocks as u64));
             if copy.is_empty() {
                 fill_all(self.block(len), next);
             } else {
@@ -105,7 +132,7 @@ impl<const N: usize> Receiver for Side<N> {
         let end = first + n;
         let mut next = first;
         while next < end {
-            let len = Self::LEN.min((end - next) as usize);
+            let len = self.len(end - next);
             self.wait(TAIL, self.done + 1);
             let mut copy = std::mem::take(&mut self.copy);
             if copy.is_empty() {

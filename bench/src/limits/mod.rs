@@ -26,6 +26,18 @@ pub(crate) fn is_limit(name: &str) -> bool {
     [STAMPED_LINES, BLOCKS, TWO_LINES, ONE_LINE, FUTEX].contains(&name)
 }
 
+/// Blocks of this many bytes instead of 32 KiB, a multiple of 64, for messages of 64 bytes: copy
+/// bandwidth by size.
+pub fn blocks_of(bytes: usize) -> Transport {
+    Transport {
+        name: format!("{BLOCKS} of {bytes}").leak(),
+        modes: &[],
+        api: |_| "memcpy",
+        copies: |mode| if mode == Mode::InPlace { 0 } else { 2 },
+        ends: Ends::Processes(Box::leak(Box::new(blocks::Blocks { bytes: Some(bytes) }))),
+    }
+}
+
 pub(crate) fn all() -> Vec<Transport> {
     let row = |name, modes, api, ends: &'static dyn Processes| Transport {
         name,
@@ -35,11 +47,11 @@ pub(crate) fn all() -> Vec<Transport> {
             "futex" => |_| "futex",
             _ => |_| "load/store",
         },
-        copies: |mode| if mode == Mode::InPlace { 0 } else { 2 },
+        copies: |mode| if matches!(mode, Mode::InPlace | Mode::Handover) { 0 } else { 2 },
         ends: Ends::Processes(ends),
     };
     vec![
-        row(BLOCKS, &[Mode::InPlace, Mode::Bulk], "memcpy", &blocks::Blocks),
+        row(BLOCKS, &[Mode::InPlace, Mode::Bulk], "memcpy", &blocks::Blocks { bytes: None }),
         row(STAMPED_LINES, &[Mode::Single, Mode::Handover], "", &lines::Stream),
         row(ONE_LINE, &[Mode::RoundTrip], "", &lines::PingPong::OneLine),
         row(TWO_LINES, &[Mode::RoundTrip], "", &lines::PingPong::TwoLines),

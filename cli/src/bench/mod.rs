@@ -13,8 +13,8 @@ use std::time::Duration;
 #[command(after_help = "\
 Messages of 8 bytes to 64 KiB go from one process to another, each on a core of its own: through
 the ring, and through pipe, FIFO, Unix socket, TCP, System V and POSIX message queues, and shared
-memory with semaphores, with a mutex and with file locks. Every byte of every message is checked.
-The machine's limits are measured in the same rounds. About 2 min; with --quick 20 s.
+memory with semaphores, with a mutex and with file locks. Every byte of every message is checked
+(handover: its first and last word). The machine's limits are measured in the same rounds. About 2 min; with --quick 20 s.
 
 Examples:
   segring bench                              all of it

@@ -3,7 +3,7 @@
 use segring_bench::{Cores, Mode, PIPE, RING, Row, machine};
 use std::fmt::{self, Write};
 
-/// The whole report, at most 104 columns wide.
+/// The whole report, at most 120 columns wide.
 pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> {
     let mut out = String::new();
     head(&mut out, rows, cores)?;
@@ -13,8 +13,17 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
         writeln!(out, "\nMessages of {} bytes", same_size[0].size)?;
         writeln!(
             out,
-            "  {:<18} {:<8} {:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {:>5}",
-            "transport", "mode", "calls", "copies", "M msg/s", "(min … max)", "GB/s", "vs pipe", "limit"
+            "  {:<18} {:<8} {:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {:<14} {:>5}",
+            "transport",
+            "mode",
+            "calls",
+            "copies",
+            "M msg/s",
+            "(min … max)",
+            "GB/s",
+            "vs pipe",
+            "[95 %]",
+            "limit"
         )?;
         for row in same_size {
             line(&mut out, row)?;
@@ -24,8 +33,8 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
         writeln!(out, "\nRound trip: a message of {} bytes there, its answer back", first.size)?;
         writeln!(
             out,
-            "  {:<18} {:<18} {:>10}  {:>9} {:<19} {:>7} {:>5}",
-            "transport", "calls", "median µs", "M trips/s", "(min … max)", "vs pipe", "limit"
+            "  {:<18} {:<18} {:>10}  {:>9} {:<19} {:>7} {:<14} {:>5}",
+            "transport", "calls", "median µs", "M trips/s", "(min … max)", "vs pipe", "[95 %]", "limit"
         )?;
         for row in &round_trips {
             round_trip(&mut out, row)?;
@@ -42,32 +51,33 @@ fn head(out: &mut String, rows: &[Row], cores: &Cores) -> fmt::Result {
     if cores.pair.is_none() {
         writeln!(out, "Without a second core the figures show the scheduler more than the transports.")?;
     }
-    writeln!(out, "Each message is built, carried and compared byte by byte within the measured time.")?;
+    writeln!(out, "Each message is built, carried and compared byte by byte within the measured time")?;
+    writeln!(out, "(handover: its first and last word).")?;
     let rounds = if runs == 1 { "round" } else { "rounds" };
     writeln!(
         out,
         "Medians (min … max) of {runs} {rounds}. On a noisy machine trust the ratios: they compare"
     )?;
-    writeln!(out, "each run with the pipe's run (one message per call) of the same round.")
+    writeln!(out, "each run with the pipe's run (one message per call) of the same round; [95 %]: where")?;
+    writeln!(out, "their true median lies.")
 }
 
 fn line(out: &mut String, row: &Row) -> fmt::Result {
     write!(out, "  {:<18} {:<8} ", row.transport, row.mode)?;
-    let (Some(median), Some(min), Some(max), Some(bytes)) = (row.median, row.min, row.max, row.bytes_per_s)
-    else {
+    let (Some(median), Some(min), Some(max)) = (row.median, row.min, row.max) else {
         return writeln!(out, "{}", row.note.as_deref().unwrap_or("not measured"));
     };
     let range = format!("({} … {})", millions(min), millions(max));
     writeln!(
         out,
-        "{:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {:>5}",
+        "{:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {:<14} {:>5}",
         row.api,
         row.copies,
         millions(median),
         range,
-        // What was handed over without being touched says nothing about bytes.
-        if row.cell.mode == Mode::Handover { "-".to_owned() } else { digits(bytes / 1e9) },
+        row.bytes_per_s.map_or_else(|| "-".to_owned(), |bytes| digits(bytes / 1e9)),
         ratio(row.ratio_vs_pipe),
+        interval(row),
         share(row)
     )
 }
@@ -82,12 +92,13 @@ fn round_trip(out: &mut String, row: &Row) -> fmt::Result {
     let range = format!("({} … {})", millions(min), millions(max));
     writeln!(
         out,
-        "{:<18} {:>10.2}  {:>9} {:<19} {:>7} {:>5}",
+        "{:<18} {:>10.2}  {:>9} {:<19} {:>7} {:<14} {:>5}",
         row.api,
         p50 / 1e3,
         millions(median),
         range,
         ratio(row.ratio_vs_pipe),
+        interval(row),
         share(row)
     )
 }
@@ -101,7 +112,7 @@ written and read. textbook, robust mutex, file lock: an array in shared memory u
 semaphores, under a process-shared mutex with condition variables, under a lock on a file.
 limit: the part that a transport reaches of what the machine can do with no guarantee at all, in
 the same rounds: the rows called bare. Lines with a stamp for single messages below 64 bytes, a
-line there and another back for round trips, blocks of 32 KiB for the rest.
+line there and another back for round trips, blocks of 32 KiB in place for the rest.
 ";
 
 fn foot(out: &mut String, rows: &[Row]) -> fmt::Result {
@@ -153,6 +164,12 @@ fn digits(value: f64) -> String {
         _ => 4,
     };
     format!("{value:.decimals$}")
+}
+
+/// Where the true median of the ratio lies, if there are rounds enough to say.
+fn interval(row: &Row) -> String {
+    row.ratio_vs_pipe_interval
+        .map_or_else(String::new, |[low, high]| format!("[{}, {}]", digits(low), digits(high)))
 }
 
 /// What part of the machine's limit it reaches.
