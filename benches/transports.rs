@@ -35,7 +35,11 @@ fn measure(criterion: &mut Criterion, stage: &Stage<'_>, cells: &[Cell]) {
     cells.sort_by_key(|cell| (cell.size, cell.mode.name()));
     for same in cells.chunk_by(|a, b| title(*a) == title(*b)) {
         let mut group = criterion.benchmark_group(title(same[0]));
-        group.throughput(Throughput::ElementsAndBytes { elements: 1, bytes: same[0].size as u64 });
+        group.throughput(match same[0].mode {
+            // What is handed over without being touched says nothing about bytes.
+            Mode::Handover => Throughput::Elements(1),
+            _ => Throughput::ElementsAndBytes { elements: 1, bytes: same[0].size as u64 },
+        });
         group.sample_size(20).warm_up_time(Duration::from_millis(300));
         group.measurement_time(Duration::from_secs(1));
         for &cell in same {

@@ -102,8 +102,12 @@ pub(crate) fn main() -> Result<ExitCode> {
             Err(_) => {}
         }
     }
+    let mut code = ExitCode::SUCCESS;
     for object in left {
-        object.remove()?;
+        if let Err(e) = object.remove() {
+            eprintln!("segring: the keeper: {e:#}");
+            code = ExitCode::FAILURE;
+        }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }

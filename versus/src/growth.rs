@@ -110,7 +110,11 @@ impl<const N: usize> Drop for RemovedTyped<N> {
 
 fn typed<const N: usize>(capacity: usize, keeper: &Rc<Keeper>) -> Result<Made> {
     let ring = spsc::Ring::<[u64; N]>::builder(Name::private()).capacity(capacity).prefault(true);
-    let ring = RemovedTyped(ring.create()?);
+    let ring = match ring.create() {
+        Ok(ring) => RemovedTyped(ring),
+        // Such as a limit of this system.
+        Err(e) => return Ok(Made::Impossible(e.to_string())),
+    };
     let stats = ring.0.stats()?;
     let kept = keeper.watch_ring(stats.shm_id, stats.sem_id)?;
     Ok(Made::Channel(Channel::by_ids(vec![ring.0.id()], vec![Box::new(ring), Box::new(kept)])))

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use segring::{Layout, Name, RingError, Trusted, spsc};
-use segring_bench::payload::{batch_len, check, fill};
+use segring_bench::payload::{batch_len, capacity, check, fill};
 use segring_bench::{
     Cell, Channel, End, Ends, Keeper, Made, Mode, Processes, Receiver, Sender, Transport, for_size,
 };
@@ -27,11 +27,6 @@ pub(crate) fn all() -> Vec<Transport> {
 }
 
 type Ring<const N: usize> = spsc::Ring<[u64; N]>;
-
-/// As much memory as everything else has.
-fn capacity(size: usize) -> usize {
-    ((1 << 20) / size).min(1 << 14).next_power_of_two()
-}
 
 /// Removes the ring when the run is over.
 struct Removed<const N: usize>(Ring<N>);

@@ -4,7 +4,7 @@
 use super::{Cell, Channel, End, Keeper, Made, Processes, Receiver, Sender};
 use crate::for_size;
 use crate::memory::{self, Memory, TWO_LINES};
-use crate::payload::{check, fill};
+use crate::payload::{capacity, check, fill};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -22,13 +22,8 @@ const WRITTEN: usize = 3 * TWO_LINES;
 const READ: usize = 4 * TWO_LINES;
 const SLOTS: usize = 5 * TWO_LINES;
 
-/// As many slots as the ring has with one message per call.
-fn slots(size: usize) -> usize {
-    ((1 << 20) / size).min(1024)
-}
-
 fn bytes(size: usize) -> usize {
-    SLOTS + slots(size) * size
+    SLOTS + capacity(size) * size
 }
 
 /// What both sides wait for.
@@ -56,7 +51,7 @@ struct Side<const N: usize, G> {
 
 impl<const N: usize, G: Guard> Side<N, G> {
     fn slot(&self, index: u64) -> *mut [u64; N] {
-        let at = (index % slots(N * 8) as u64) as usize;
+        let at = (index % capacity(N * 8) as u64) as usize;
         self.memory.words::<N>(SLOTS + at * N * 8).as_ptr()
     }
 
@@ -71,7 +66,7 @@ impl<const N: usize, G: Guard> Sender for Side<N, G> {
         for seq in first..first + n {
             fill(&mut self.message[0], seq);
             self.guard.lock()?;
-            while self.used() == slots(N * 8) as u64 {
+            while self.used() == capacity(N * 8) as u64 {
                 self.guard.wait(For::Room)?;
             }
             let at = self.memory.word(WRITTEN).load(Relaxed);

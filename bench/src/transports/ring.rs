@@ -2,7 +2,7 @@
 
 use super::{Cell, Channel, End, Keeper, Made, Mode, Processes, Receiver, Sender};
 use crate::for_size;
-use crate::payload::{batch_len, check, check_all, check_ends, fill, fill_all, fill_ends};
+use crate::payload::{batch_len, capacity, check, check_all, check_ends, fill, fill_all, fill_ends};
 use anyhow::{Context, Result};
 use segring::{Layout, Name, RingError, Trusted, spsc};
 use std::rc::Rc;
@@ -45,19 +45,11 @@ pub(super) fn api(mode: Mode) -> &'static str {
 
 type Ring<const N: usize> = spsc::Ring<[u64; N]>;
 
-/// The memory of a ring at its best: as much as the enlarged pipe has.
-const AT_BEST: usize = 1 << 20;
-const MOST_SLOTS: usize = 1 << 14;
-
-/// As many slots as fit into [`AT_BEST`], but no more than [`MOST_SLOTS`] for single messages. In
-/// bulk and in place the layout is the one that is made for it.
-fn shape(mode: Mode, size: usize) -> (usize, Layout) {
-    let most = AT_BEST / size;
+/// In bulk and in place the layout is the one that is made for it.
+fn layout(mode: Mode, size: usize) -> Layout {
     match mode {
-        Mode::Single | Mode::RoundTrip => {
-            (most.min(MOST_SLOTS).next_power_of_two(), Layout::for_payload(size))
-        }
-        Mode::Bulk | Mode::InPlace | Mode::Handover => (most, Layout::Dense),
+        Mode::Single | Mode::RoundTrip => Layout::for_payload(size),
+        Mode::Bulk | Mode::InPlace | Mode::Handover => Layout::Dense,
     }
 }
 
@@ -74,8 +66,7 @@ impl<const N: usize> Drop for Removed<N> {
 }
 
 fn make<const N: usize>(mode: Mode, keeper: &Rc<Keeper>) -> Result<Channel> {
-    let (capacity, layout) = shape(mode, N * 8);
-    let ring = Ring::<N>::builder(Name::private()).capacity(capacity).layout(layout);
+    let ring = Ring::<N>::builder(Name::private()).capacity(capacity(N * 8)).layout(layout(mode, N * 8));
     let ring = ring.prefault(true).create()?;
     let ring = Removed(ring);
     let stats = ring.0.stats()?;

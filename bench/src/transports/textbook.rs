@@ -5,7 +5,7 @@ use super::sysv::{self, Object};
 use super::{Cell, Channel, End, Keeper, Made, Processes, Receiver, Sender};
 use crate::for_size;
 use crate::memory::Memory;
-use crate::payload::{check, fill};
+use crate::payload::{capacity, check, fill};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use std::rc::Rc;
@@ -31,17 +31,12 @@ impl Processes for Textbook {
     }
 }
 
-/// As many slots as the ring has with one message per call.
-fn slots(size: usize) -> usize {
-    ((1 << 20) / size).min(1024)
-}
-
 fn make(size: usize, keeper: &Rc<Keeper>) -> Result<Channel> {
-    let segment = sysv::new_segment(size * slots(size)).context("shmget")?;
+    let segment = sysv::new_segment(size * capacity(size)).context("shmget")?;
     let mut objects = Vec::from(sysv::own(Object::Segment(segment), keeper)?);
     let set = sysv::new_set(3).context("semget")?;
     objects.extend(sysv::own(Object::Set(set), keeper)?);
-    for (semaphore, value) in [(MUTEX, 1), (EMPTY, i32::try_from(slots(size))?), (FULL, 0)] {
+    for (semaphore, value) in [(MUTEX, 1), (EMPTY, i32::try_from(capacity(size))?), (FULL, 0)] {
         // SAFETY: SETVAL takes a number.
         let result = unsafe { libc::semctl(set, i32::from(semaphore), libc::SETVAL, value) };
         Errno::result(result).context("semctl(SETVAL)")?;
@@ -60,7 +55,7 @@ struct Side<const N: usize> {
 impl<const N: usize> Side<N> {
     fn open(end: &End) -> Result<Self> {
         let [segment, set] = end.ids()?;
-        let memory = Memory::attach(segment, slots(N * 8) * N * 8)?;
+        let memory = Memory::attach(segment, capacity(N * 8) * N * 8)?;
         Ok(Self { memory, set, index: 0, message: vec![[0; N]] })
     }
 
@@ -80,7 +75,7 @@ impl<const N: usize> Side<N> {
     /// The slot at this side's index, which then moves on.
     fn next_slot(&mut self) -> *mut [u64; N] {
         let slot = self.memory.words::<N>(self.index * N * 8).as_ptr();
-        self.index = (self.index + 1) % slots(N * 8);
+        self.index = (self.index + 1) % capacity(N * 8);
         slot
     }
 }

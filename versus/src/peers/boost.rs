@@ -230,8 +230,8 @@ mod there {
         let (mut tx, mut rx) = (end(Arc::clone(&queue)), end(queue));
         // Every page of it is there from now on.
         let all = capacity(N * 8) as u64;
-        tx.send(0, all)?;
-        rx.receive(0, all)?;
+        tx.send(crate::peers::PREFAULT, all)?;
+        rx.receive(crate::peers::PREFAULT, all)?;
         Ok((Box::new(tx), Box::new(rx)))
     }
 

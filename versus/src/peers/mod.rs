@@ -13,6 +13,7 @@ mod shaq;
 mod shmem_ipc;
 
 use anyhow::{Result, ensure};
+use segring_bench::payload::capacity;
 use segring_bench::payload::{batch_len, check_all, fill, fill_all};
 use segring_bench::{Pause, Receiver, Sender, ThreadEnds, Transport};
 
@@ -31,15 +32,6 @@ pub(crate) fn all() -> Vec<Transport> {
     all.extend(shmem_ipc::all());
     all.extend(ipc_channel::all());
     all
-}
-
-/// Messages that a queue holds: 1 MiB of them, but no more than 16384; a power of two.
-const fn capacity(size: usize) -> usize {
-    match (1 << 20) / size {
-        0..16 => 16,
-        most @ 16..16384 => 1 << most.ilog2(),
-        16384.. => 16384,
-    }
 }
 
 /// A producer's half that says when the queue is full.
@@ -66,7 +58,8 @@ trait TryReceiveSome<const N: usize> {
     fn try_receive_some(&mut self, messages: &mut [[u64; N]]) -> usize;
 }
 
-/// A half, with one message per call.
+/// A half, with one message per call. On lines of its own, as the other half is.
+#[repr(align(128))]
 struct Single<Half, const N: usize> {
     half: Half,
     pause: Pause,
@@ -106,22 +99,26 @@ fn single<const N: usize>(
     Ok((Box::new(Single { half: tx, pause }), Box::new(Single { half: rx, pause })))
 }
 
+/// Numbers that no run has: what they leave in a slot is never taken for a message.
+const PREFAULT: u64 = 1 << 62;
+
 /// Fills the queue and empties it again, so that every page of it is there.
 fn prefault<const N: usize>(tx: &mut impl TrySend<N>, rx: &mut impl TryReceive<N>) -> Result<()> {
     let mut message = [0; N];
-    let mut sent = 0;
+    let mut sent = PREFAULT;
     fill(&mut message, sent);
     while tx.try_send(&message)? {
         sent += 1;
         fill(&mut message, sent);
     }
-    for seq in 0..sent {
+    for seq in PREFAULT..sent {
         ensure!(rx.try_receive(seq)?, "message {seq} of {sent} did not come");
     }
     Ok(())
 }
 
-/// A half, with many messages per call.
+/// A half, with many messages per call. On lines of its own, too.
+#[repr(align(128))]
 struct Bulk<Half, const N: usize> {
     half: Half,
     pause: Pause,
