@@ -17,14 +17,9 @@ const BATCH_MESSAGES: usize = 64;
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 const STEP: u64 = 0xd1b5_4a32_d192_ed03;
 
-/// Messages that every queue holds: 1 MiB of them, as much as an enlarged pipe, but no more than
-/// 16,384; a power of two.
+/// Messages that every queue holds: 1 MiB of them, as much as an enlarged pipe; a power of two.
 pub const fn capacity(size: usize) -> usize {
-    match (1 << 20) / size {
-        0..2 => 1,
-        most @ 2..16384 => 1 << most.ilog2(),
-        16384.. => 16384,
-    }
+    1 << ((1 << 20) / size).ilog2()
 }
 
 /// Messages per call of the ring in bulk and in place.

@@ -87,7 +87,7 @@ using pause_function = void (*)();
 
 /// As `capacity` of the Rust peers.
 constexpr size_t capacity(size_t size) {
-    const size_t most = std::clamp<size_t>((size_t(1) << 20) / size, 16, 16384);
+    const size_t most = (size_t(1) << 20) / size;
     size_t power = 1;
     while (power * 2 <= most) {
         power *= 2;

@@ -32,16 +32,23 @@ impl Processes for Textbook {
 }
 
 fn make(size: usize, keeper: &Rc<Keeper>) -> Result<Channel> {
-    let segment = sysv::new_segment(size * capacity(size)).context("shmget")?;
+    let segment = sysv::new_segment(size * slots(size)).context("shmget")?;
     let mut objects = Vec::from(sysv::own(Object::Segment(segment), keeper)?);
     let set = sysv::new_set(3).context("semget")?;
     objects.extend(sysv::own(Object::Set(set), keeper)?);
-    for (semaphore, value) in [(MUTEX, 1), (EMPTY, i32::try_from(capacity(size))?), (FULL, 0)] {
+    for (semaphore, value) in [(MUTEX, 1), (EMPTY, i32::try_from(slots(size))?), (FULL, 0)] {
         // SAFETY: SETVAL takes a number.
         let result = unsafe { libc::semctl(set, i32::from(semaphore), libc::SETVAL, value) };
         Errno::result(result).context("semctl(SETVAL)")?;
     }
     Ok(Channel::by_ids(vec![segment, set], objects))
+}
+
+/// A semaphore counts to 32,767.
+const MOST: usize = 1 << 14;
+
+fn slots(size: usize) -> usize {
+    capacity(size).min(MOST)
 }
 
 /// Either side: attached, with its own index into the array.
@@ -55,7 +62,7 @@ struct Side<const N: usize> {
 impl<const N: usize> Side<N> {
     fn open(end: &End) -> Result<Self> {
         let [segment, set] = end.ids()?;
-        let memory = Memory::attach(segment, capacity(N * 8) * N * 8)?;
+        let memory = Memory::attach(segment, slots(N * 8) * N * 8)?;
         Ok(Self { memory, set, index: 0, message: vec![[0; N]] })
     }
 
@@ -75,7 +82,7 @@ impl<const N: usize> Side<N> {
     /// The slot at this side's index, which then moves on.
     fn next_slot(&mut self) -> *mut [u64; N] {
         let slot = self.memory.words::<N>(self.index * N * 8).as_ptr();
-        self.index = (self.index + 1) % capacity(N * 8);
+        self.index = (self.index + 1) % slots(N * 8);
         slot
     }
 }
