@@ -100,8 +100,8 @@ impl Slots for HeapDense {
     fn publish_one(&self, line: &SideLine, tail: u64) {
         dense::publish(line, tail, 1);
     }
-    fn visible_one(&self, line: &SideLine, head: u64, seen: u64) -> Result<u64, RingError> {
-        dense::visible(line, head, seen, self.capacity())
+    fn look(&self, line: &SideLine, head: u64, seen: &mut u64) -> Result<bool, RingError> {
+        dense::look(line, head, seen, Slots::capacity(self))
     }
     fn publish(&self, line: &SideLine, tail: u64, n: u64) {
         dense::publish(line, tail, n);
@@ -119,8 +119,8 @@ impl Slots for HeapStamped {
     fn publish_one(&self, line: &SideLine, tail: u64) {
         stamped::publish_one(self, line, tail);
     }
-    fn visible_one(&self, _: &SideLine, _: u64, seen: u64) -> Result<u64, RingError> {
-        stamped::visible_one(self, seen)
+    fn look(&self, _: &SideLine, head: u64, seen: &mut u64) -> Result<bool, RingError> {
+        stamped::look(self, head, seen)
     }
     fn publish(&self, line: &SideLine, tail: u64, n: u64) {
         stamped::publish(self, line, tail, n);

@@ -83,6 +83,11 @@ impl Link {
         if self.token.is_valid() { Ok(()) } else { Err(RingError::Forked) }
     }
 
+    /// The token that [`Link::check`] looks at.
+    pub(crate) fn token(&self) -> ForkToken {
+        self.token
+    }
+
     pub(crate) fn trust(&mut self, trust: Trust) {
         self.trust = Some(trust);
     }

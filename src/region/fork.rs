@@ -54,6 +54,11 @@ impl ForkToken {
         Ok(Self { word, value })
     }
 
+    /// A token that no process has.
+    pub(crate) fn revoked(self) -> Self {
+        Self { value: u64::MAX, ..self }
+    }
+
     /// Whether this is still the process that took the token.
     #[inline(always)]
     pub(crate) fn is_valid(self) -> bool {

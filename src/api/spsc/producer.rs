@@ -7,7 +7,7 @@ use crate::api::payload::Payload;
 use crate::api::rejected::Rejected;
 use crate::api::trusted::Trusted;
 use crate::layout::view::{DenseSlots, StampedSlots, Trust};
-use crate::region::{Context, Error, Region, TypedSlots};
+use crate::region::{Context, Error, ForkToken, Region, TypedSlots};
 use crate::ring::spsc::Sender;
 use crate::ring::{RingError, wait};
 use std::sync::Arc;
@@ -23,6 +23,9 @@ type Engine<T> = ByLayout<Sender<StampedSlots<T>>, Sender<DenseSlots<T>>>;
 pub struct Producer<T> {
     pub(crate) engine: Engine<T>,
     pub(crate) link: Link,
+    /// Valid while this handle may push: closing revokes it. So one look tells of a fork and of a
+    /// closed ring.
+    open: ForkToken,
     closed: bool,
 }
 
@@ -39,14 +42,19 @@ impl<T: Payload> Producer<T> {
             }
         };
         let closed = link.is_closed();
-        Ok(Self { engine, link, closed })
+        let open = if closed { link.token().revoked() } else { link.token() };
+        Ok(Self { engine, link, open, closed })
     }
 
     /// Whether this handle may push at all.
     #[inline(always)]
     pub(crate) fn check(&self) -> Result<(), RingError> {
-        self.link.check()?;
-        if self.closed { Err(RingError::Closed) } else { Ok(()) }
+        if self.open.is_valid() { Ok(()) } else { Err(self.refusal()) }
+    }
+
+    #[cold]
+    fn refusal(&self) -> RingError {
+        self.link.check().err().unwrap_or(RingError::Closed)
     }
 
     /// Pushes one message, or gives it back. Wait-free.
@@ -176,6 +184,7 @@ impl<T: Payload> Producer<T> {
     pub fn close(&mut self) {
         if self.link.check().is_ok() {
             self.closed = true;
+            self.open = self.open.revoked();
             self.link.close();
         }
     }

@@ -31,6 +31,13 @@ pub(crate) fn visible(line: &SideLine, head: u64, seen: u64, capacity: u64) -> R
     Ok(tail)
 }
 
+/// Looks at the tail.
+#[inline(always)]
+pub(crate) fn look(line: &SideLine, head: u64, seen: &mut u64, capacity: u64) -> Result<bool, RingError> {
+    *seen = visible(line, head, *seen, capacity)?;
+    Ok(*seen != head)
+}
+
 /// The tail is exact: it is the commit itself.
 pub(crate) fn find_tail(line: &SideLine, head: u64, capacity: u64) -> Result<u64, RingError> {
     // Relaxed: the last writer was the former holder of my seat; its semaphore ordered us.
@@ -72,8 +79,8 @@ impl<T: zerocopy::FromBytes + Copy> Slots for DenseSlots<T> {
         publish(line, tail, 1);
     }
     #[inline(always)]
-    fn visible_one(&self, line: &SideLine, head: u64, seen: u64) -> Result<u64, RingError> {
-        visible(line, head, seen, self.capacity())
+    fn look(&self, line: &SideLine, head: u64, seen: &mut u64) -> Result<bool, RingError> {
+        look(line, head, seen, self.capacity())
     }
     #[inline(always)]
     fn publish(&self, line: &SideLine, tail: u64, n: u64) {

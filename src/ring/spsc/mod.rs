@@ -150,10 +150,10 @@ impl<S: Slots> Receiver<S> {
     /// Whether there is a message; looks further if none is known.
     #[inline(always)]
     pub(crate) fn is_ready(&mut self, producer: &SideLine) -> Result<bool, RingError> {
-        if self.tail_seen == self.head {
-            self.tail_seen = self.slots.visible_one(producer, self.head, self.tail_seen)?;
+        if self.tail_seen != self.head {
+            return Ok(true);
         }
-        Ok(self.tail_seen != self.head)
+        self.slots.look(producer, self.head, &mut self.tail_seen)
     }
 
     /// The next message, which [`Receiver::is_ready`] has seen. Commits when it moves the cursor,

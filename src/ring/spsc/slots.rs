@@ -31,8 +31,9 @@ pub(crate) trait Slots {
     fn publish_one(&self, line: &SideLine, tail: u64);
     /// Commits `n` messages from `tail` on, and leaves the producer's cursor behind them.
     fn publish(&self, line: &SideLine, tail: u64, n: u64);
-    /// The same for the message at `seen`: `seen + 1` at least, if it is committed.
-    fn visible_one(&self, line: &SideLine, head: u64, seen: u64) -> Result<u64, RingError>;
+    /// Whether the message at `head` is committed, where nothing from there on is known to be. Moves
+    /// `seen` over what it finds.
+    fn look(&self, line: &SideLine, head: u64, seen: &mut u64) -> Result<bool, RingError>;
     /// Until where messages are committed; `seen` is known to be. Stops looking after `wanted`.
     fn visible(&self, line: &SideLine, head: u64, seen: u64, wanted: u64) -> Result<u64, RingError>;
     /// The tail that a dead or departed producer left.

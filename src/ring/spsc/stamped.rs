@@ -64,10 +64,14 @@ fn hint(line: &SideLine, tail: u64) {
     line.cursor.store(tail, Ordering::Release);
 }
 
-/// Whether the message at `seen` has been committed meanwhile.
+/// Looks at one stamp.
 #[inline(always)]
-pub(crate) fn visible_one(slots: &impl Stamps, seen: u64) -> Result<u64, RingError> {
-    Ok(seen + u64::from(is_committed(slots, seen)?))
+pub(crate) fn look(slots: &impl Stamps, head: u64, seen: &mut u64) -> Result<bool, RingError> {
+    let there = is_committed(slots, head)?;
+    if there {
+        *seen = head + 1;
+    }
+    Ok(there)
 }
 
 /// Follows the stamps from `seen` on, `wanted` messages after `head` at most.
@@ -140,8 +144,8 @@ impl<T: zerocopy::FromBytes + Copy> Slots for StampedSlots<T> {
         publish_one(self, line, tail);
     }
     #[inline(always)]
-    fn visible_one(&self, _: &SideLine, _: u64, seen: u64) -> Result<u64, RingError> {
-        visible_one(self, seen)
+    fn look(&self, _: &SideLine, head: u64, seen: &mut u64) -> Result<bool, RingError> {
+        look(self, head, seen)
     }
     #[inline(always)]
     fn publish(&self, line: &SideLine, tail: u64, n: u64) {
