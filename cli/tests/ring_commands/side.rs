@@ -19,9 +19,12 @@ pub(crate) fn segring(args: &[&str]) -> Command {
     let die_with_parent = || {
         // SAFETY: PR_SET_PDEATHSIG takes a number.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        // Whoever runs the tests may have had `nohup` before them.
+        // SAFETY: no handler is replaced: exec resets them anyway.
+        unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
         Ok(())
     };
-    // SAFETY: between fork and exec only prctl is called, which is safe there.
+    // SAFETY: between fork and exec only prctl and signal are called, which are safe there.
     unsafe { command.pre_exec(die_with_parent) };
     command
 }
