@@ -38,7 +38,7 @@ pub use progress::Progress;
 pub use results::{Ratio, Row, median, paired, rows};
 pub use runner::{Pair, Run, Stage, Started};
 pub use transport::{Channel, End, Ends, Made, Processes, Receiver, Sender, ThreadEnds, Threads, Transport};
-pub use transports::{PIPE, RING};
+pub use transports::{PIPE, RING, TypedRing};
 pub use worker::worker;
 
 // For `for_size!` in other crates.

@@ -96,80 +96,50 @@ mod x86 {
     chunk!(u16, reg, ":x", "mov", "word");
     chunk!(u8, reg_byte, "", "mov", "byte");
 
-    impl Chunk for [u64; 4] {
-        #[inline(always)]
-        unsafe fn load(at: *const u8) -> Self {
-            let (a, b, c, d);
-            // SAFETY: as the chunk of 8 bytes.
-            unsafe {
-                asm!(
-                    "mov {a}, qword ptr [{at}]",
-                    "mov {b}, qword ptr [{at} + 8]",
-                    "mov {c}, qword ptr [{at} + 16]",
-                    "mov {d}, qword ptr [{at} + 24]",
-                    a = out(reg) a, b = out(reg) b, c = out(reg) c, d = out(reg) d,
-                    at = in(reg) at,
-                    options(nostack, preserves_flags, readonly)
-                );
-            }
-            [a, b, c, d]
-        }
+    /// Four of them in a row, by four instructions that share one address.
+    macro_rules! four_chunks {
+        ($ty:ty, $class:ident, $mov:literal, $size:literal, $second:literal, $third:literal, $fourth:literal) => {
+            impl Chunk for [$ty; 4] {
+                #[inline(always)]
+                unsafe fn load(at: *const u8) -> Self {
+                    let (a, b, c, d);
+                    // SAFETY: as one chunk.
+                    unsafe {
+                        asm!(
+                            concat!($mov, " {a}, ", $size, " ptr [{at}]"),
+                            concat!($mov, " {b}, ", $size, " ptr [{at} + ", $second, "]"),
+                            concat!($mov, " {c}, ", $size, " ptr [{at} + ", $third, "]"),
+                            concat!($mov, " {d}, ", $size, " ptr [{at} + ", $fourth, "]"),
+                            a = out($class) a, b = out($class) b, c = out($class) c, d = out($class) d,
+                            at = in(reg) at,
+                            options(nostack, preserves_flags, readonly)
+                        );
+                    }
+                    [a, b, c, d]
+                }
 
-        #[inline(always)]
-        unsafe fn store(self, at: *mut u8) {
-            let [a, b, c, d] = self;
-            // SAFETY: as the chunk of 8 bytes.
-            unsafe {
-                asm!(
-                    "mov qword ptr [{at}], {a}",
-                    "mov qword ptr [{at} + 8], {b}",
-                    "mov qword ptr [{at} + 16], {c}",
-                    "mov qword ptr [{at} + 24], {d}",
-                    a = in(reg) a, b = in(reg) b, c = in(reg) c, d = in(reg) d,
-                    at = in(reg) at,
-                    options(nostack, preserves_flags)
-                );
+                #[inline(always)]
+                unsafe fn store(self, at: *mut u8) {
+                    let [a, b, c, d] = self;
+                    // SAFETY: as one chunk.
+                    unsafe {
+                        asm!(
+                            concat!($mov, " ", $size, " ptr [{at}], {a}"),
+                            concat!($mov, " ", $size, " ptr [{at} + ", $second, "], {b}"),
+                            concat!($mov, " ", $size, " ptr [{at} + ", $third, "], {c}"),
+                            concat!($mov, " ", $size, " ptr [{at} + ", $fourth, "], {d}"),
+                            a = in($class) a, b = in($class) b, c = in($class) c, d = in($class) d,
+                            at = in(reg) at,
+                            options(nostack, preserves_flags)
+                        );
+                    }
+                }
             }
-        }
+        };
     }
-
-    /// A cache line.
-    impl Chunk for [__m128i; 4] {
-        #[inline(always)]
-        unsafe fn load(at: *const u8) -> Self {
-            let (a, b, c, d);
-            // SAFETY: as the chunk of 16 bytes.
-            unsafe {
-                asm!(
-                    "movdqu {a}, xmmword ptr [{at}]",
-                    "movdqu {b}, xmmword ptr [{at} + 16]",
-                    "movdqu {c}, xmmword ptr [{at} + 32]",
-                    "movdqu {d}, xmmword ptr [{at} + 48]",
-                    a = out(xmm_reg) a, b = out(xmm_reg) b, c = out(xmm_reg) c, d = out(xmm_reg) d,
-                    at = in(reg) at,
-                    options(nostack, preserves_flags, readonly)
-                );
-            }
-            [a, b, c, d]
-        }
-
-        #[inline(always)]
-        unsafe fn store(self, at: *mut u8) {
-            let [a, b, c, d] = self;
-            // SAFETY: as the chunk of 16 bytes.
-            unsafe {
-                asm!(
-                    "movdqu xmmword ptr [{at}], {a}",
-                    "movdqu xmmword ptr [{at} + 16], {b}",
-                    "movdqu xmmword ptr [{at} + 32], {c}",
-                    "movdqu xmmword ptr [{at} + 48], {d}",
-                    a = in(xmm_reg) a, b = in(xmm_reg) b, c = in(xmm_reg) c, d = in(xmm_reg) d,
-                    at = in(reg) at,
-                    options(nostack, preserves_flags)
-                );
-            }
-        }
-    }
+    four_chunks!(u64, reg, "mov", "qword", "8", "16", "24");
+    // A cache line.
+    four_chunks!(__m128i, xmm_reg, "movdqu", "xmmword", "16", "32", "48");
 
     /// Which side is shared.
     pub(super) trait Direction {

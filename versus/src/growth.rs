@@ -3,10 +3,10 @@
 use crate::table::digits;
 use anyhow::{Context, Result};
 use segring::{Name, RingError, Trusted, spsc};
-use segring_bench::payload::{check, check_all, fill, fill_all};
+use segring_bench::payload::{check_all, fill_all};
 use segring_bench::{
     Catalogue, Cell, Channel, End, Ends, Keeper, Made, Measured, Mode, Processes, Receiver, Sender,
-    Transport, blocks_of, for_size, median,
+    Transport, TypedRing, blocks_of, median,
 };
 use std::fmt::{self, Write};
 use std::rc::Rc;
@@ -24,12 +24,9 @@ const BLOCK: usize = size_of::<Block>();
 
 /// A transport for each capacity and each length, which only [`cells`] asks for.
 pub(crate) fn all() -> Vec<Transport> {
-    let typed = CAPACITIES.iter().map(|&capacity| Transport {
-        name: format!("ring of {capacity}").leak(),
-        modes: &[],
-        api: |_| "push/pop",
-        copies: |_| 2,
-        ends: Ends::Processes(Box::leak(Box::new(Typed(capacity)))),
+    let typed = CAPACITIES.iter().map(|&capacity| {
+        let ring = TypedRing { capacity: Some(capacity), ..TypedRing::default() };
+        ring.transport(format!("ring of {capacity}").leak(), &[])
     });
     let records = LENGTHS.iter().map(|&length| Transport {
         name: format!("records of {length}").leak(),
@@ -93,84 +90,6 @@ pub(crate) fn report(measured: &[Measured]) -> Result<String, fmt::Error> {
         writeln!(out, "|")?;
     }
     Ok(out)
-}
-
-/// A typed ring with this many slots.
-struct Typed(usize);
-
-struct RemovedTyped<const N: usize>(spsc::Ring<[u64; N]>);
-
-impl<const N: usize> Drop for RemovedTyped<N> {
-    fn drop(&mut self) {
-        if let Err(e) = self.0.remove() {
-            eprintln!("versus: {e}");
-        }
-    }
-}
-
-fn typed<const N: usize>(capacity: usize, keeper: &Rc<Keeper>) -> Result<Made> {
-    let ring = spsc::Ring::<[u64; N]>::builder(Name::private()).capacity(capacity).prefault(true);
-    let ring = match ring.create() {
-        Ok(ring) => RemovedTyped(ring),
-        // Such as a limit of this system.
-        Err(e) => return Ok(Made::Impossible(e.to_string())),
-    };
-    let stats = ring.0.stats()?;
-    let kept = keeper.watch_ring(stats.shm_id, stats.sem_id)?;
-    Ok(Made::Channel(Channel::by_ids(vec![ring.0.id()], vec![Box::new(ring), Box::new(kept)])))
-}
-
-fn attached<const N: usize>(end: &End) -> Result<spsc::Ring<[u64; N]>> {
-    let [id] = end.ids()?;
-    Ok(spsc::Ring::builder(Name::id(id)).prefault(true).attach()?)
-}
-
-impl Processes for Typed {
-    fn make(&self, cell: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
-        for_size!(cell.size, N => typed::<N>(self.0, keeper))
-    }
-
-    fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
-        for_size!(cell.size, N => {
-            Ok(Box::new(TypedSender { tx: attached::<N>(&end)?.producer()?, message: vec![[0; N]] }))
-        })
-    }
-
-    fn receiver(&self, cell: Cell, end: End) -> Result<Box<dyn Receiver>> {
-        for_size!(cell.size, N => {
-            Ok(Box::new(TypedReceiver { rx: attached::<N>(&end)?.consumer()?, message: vec![[0; N]] }))
-        })
-    }
-}
-
-struct TypedSender<const N: usize> {
-    tx: spsc::Producer<[u64; N]>,
-    message: Vec<[u64; N]>,
-}
-
-impl<const N: usize> Sender for TypedSender<N> {
-    fn send(&mut self, first: u64, n: u64) -> Result<()> {
-        for seq in first..first + n {
-            fill(&mut self.message[0], seq);
-            self.tx.push_ref(&self.message[0]).context("push_ref")?;
-        }
-        Ok(())
-    }
-}
-
-struct TypedReceiver<const N: usize> {
-    rx: spsc::Consumer<[u64; N]>,
-    message: Vec<[u64; N]>,
-}
-
-impl<const N: usize> Receiver for TypedReceiver<N> {
-    fn receive(&mut self, first: u64, n: u64) -> Result<()> {
-        for seq in first..first + n {
-            self.rx.pop_into(&mut self.message[0]).context("pop_into")?;
-            check(&self.message[0], seq)?;
-        }
-        Ok(())
-    }
 }
 
 /// A byte ring with records of this length.

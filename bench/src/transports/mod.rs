@@ -16,11 +16,14 @@ use crate::keeper::Keeper;
 use crate::plan::{Cell, Mode};
 use crate::transport::{Channel, End, Ends, Made, Processes, Receiver, Sender, Transport};
 
+pub use ring::TypedRing;
+
 /// The typed ring.
 pub const RING: &str = "ring";
 /// What all ratios are against.
 pub const PIPE: &str = "pipe";
 
+const RING_MODES: &[Mode] = &[Mode::Handover, Mode::InPlace, Mode::Bulk, Mode::Single, Mode::RoundTrip];
 const SINGLE: &[Mode] = &[Mode::Single, Mode::RoundTrip];
 const STREAM: &[Mode] = &[Mode::Bulk, Mode::Single, Mode::RoundTrip];
 
@@ -32,12 +35,7 @@ fn copies(mode: Mode) -> u32 {
 pub(crate) fn all() -> Vec<Transport> {
     let row = |name, modes, api, ends| Transport { name, modes, api, copies, ends: Ends::Processes(ends) };
     vec![
-        row(
-            RING,
-            &[Mode::Handover, Mode::InPlace, Mode::Bulk, Mode::Single, Mode::RoundTrip],
-            ring::api,
-            &ring::Typed,
-        ),
+        TypedRing::default().transport(RING, RING_MODES),
         row(
             "byte ring",
             &[Mode::InPlace, Mode::Single, Mode::RoundTrip],

@@ -1,6 +1,6 @@
 //! The typed ring: one message per call, many per call, in place.
 
-use super::{Cell, Channel, End, Keeper, Made, Mode, Processes, Receiver, Sender};
+use super::{Cell, Channel, End, Ends, Keeper, Made, Mode, Processes, Receiver, Sender, Transport};
 use crate::for_size;
 use crate::payload::{batch_len, capacity, check, check_all, check_ends, fill, fill_all, fill_ends};
 use anyhow::{Context, Result};
@@ -8,18 +8,52 @@ use segring::{Layout, Name, RingError, Trusted, spsc};
 use std::rc::Rc;
 
 /// `spsc::Ring`.
-pub(super) struct Typed;
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TypedRing {
+    /// Slots. As many as every queue has, if nothing else is asked for.
+    pub capacity: Option<usize>,
+    /// The one that is made for the mode, if nothing else is asked for.
+    pub layout: Option<Layout>,
+    /// Single messages are built in their slots, each committed by itself, and read in place, as
+    /// many as there are.
+    pub built_in_place: bool,
+}
 
-impl Processes for Typed {
+impl TypedRing {
+    /// As a row of a table.
+    pub fn transport(self, name: &'static str, modes: &'static [Mode]) -> Transport {
+        let api = if self.built_in_place { |_| "reserve(1)/read" } else { api };
+        let copies = if self.built_in_place { |_| 0 } else { super::copies };
+        Transport { name, modes, api, copies, ends: Ends::Processes(Box::leak(Box::new(self))) }
+    }
+
+    /// In bulk and in place the layout is the one that is made for it.
+    fn layout(self, mode: Mode, size: usize) -> Layout {
+        let usual = match mode {
+            Mode::Single | Mode::RoundTrip => Layout::for_payload(size),
+            Mode::Bulk | Mode::InPlace | Mode::Handover => Layout::Dense,
+        };
+        self.layout.unwrap_or(usual)
+    }
+}
+
+impl Processes for TypedRing {
     fn make(&self, cell: Cell, keeper: &Rc<Keeper>) -> Result<Made> {
-        for_size!(cell.size, N => Ok(Made::Channel(make::<N>(cell.mode, keeper)?)))
+        let made = for_size!(cell.size, N => make::<N>(*self, cell.mode, keeper));
+        match made {
+            // Such as a limit of this system: nobody has promised that there is room for it.
+            Err(e) if self.capacity.is_some() => Ok(Made::Impossible(format!("{e:#}"))),
+            made => Ok(Made::Channel(made?)),
+        }
     }
 
     fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
+        let many = batch_len(cell.size);
         for_size!(cell.size, N => Ok(match cell.mode {
-            Mode::InPlace => Box::new(InPlaceSender::<N>::open(&end)?),
-            Mode::Handover => Box::new(HandoverSender(InPlaceSender::<N>::open(&end)?)),
+            Mode::InPlace => Box::new(InPlaceSender::<N>::open(&end, many)?),
+            Mode::Handover => Box::new(HandoverSender(InPlaceSender::<N>::open(&end, 1)?)),
             Mode::Bulk => Box::new(BulkSender::<N>::open(&end)?),
+            _ if self.built_in_place => Box::new(InPlaceSender::<N>::open(&end, 1)?),
             Mode::Single | Mode::RoundTrip => Box::new(SingleSender::<N>::open(&end)?),
         }))
     }
@@ -29,13 +63,14 @@ impl Processes for Typed {
             Mode::InPlace => Box::new(InPlaceReceiver::<N>::open(&end)?),
             Mode::Handover => Box::new(HandoverReceiver(InPlaceReceiver::<N>::open(&end)?)),
             Mode::Bulk => Box::new(BulkReceiver::<N>::open(&end)?),
+            _ if self.built_in_place => Box::new(InPlaceReceiver::<N>::open(&end)?),
             Mode::Single | Mode::RoundTrip => Box::new(SingleReceiver::<N>::open(&end)?),
         }))
     }
 }
 
 /// The calls that carry a message.
-pub(super) fn api(mode: Mode) -> &'static str {
+fn api(mode: Mode) -> &'static str {
     match mode {
         Mode::InPlace | Mode::Handover => "reserve/read",
         Mode::Bulk => "push_slice/pop_slice",
@@ -44,14 +79,6 @@ pub(super) fn api(mode: Mode) -> &'static str {
 }
 
 type Ring<const N: usize> = spsc::Ring<[u64; N]>;
-
-/// In bulk and in place the layout is the one that is made for it.
-fn layout(mode: Mode, size: usize) -> Layout {
-    match mode {
-        Mode::Single | Mode::RoundTrip => Layout::for_payload(size),
-        Mode::Bulk | Mode::InPlace | Mode::Handover => Layout::Dense,
-    }
-}
 
 /// Removes the ring when the run is over. The workers are gone by then, so the semaphore set goes
 /// with this last attachment.
@@ -65,10 +92,10 @@ impl<const N: usize> Drop for Removed<N> {
     }
 }
 
-fn make<const N: usize>(mode: Mode, keeper: &Rc<Keeper>) -> Result<Channel> {
-    let ring = Ring::<N>::builder(Name::private()).capacity(capacity(N * 8)).layout(layout(mode, N * 8));
-    let ring = ring.prefault(true).create()?;
-    let ring = Removed(ring);
+fn make<const N: usize>(asked: TypedRing, mode: Mode, keeper: &Rc<Keeper>) -> Result<Channel> {
+    let ring = Ring::<N>::builder(Name::private()).layout(asked.layout(mode, N * 8));
+    let ring = ring.capacity(asked.capacity.unwrap_or(capacity(N * 8))).prefault(true);
+    let ring = Removed(ring.create()?);
     let stats = ring.0.stats()?;
     let kept = keeper.watch_ring(stats.shm_id, stats.sem_id)?;
     // Dropped in this order: the library removes, then the keeper is told.
@@ -188,14 +215,16 @@ impl<const N: usize> Receiver for BulkReceiver<N> {
 
 struct InPlaceSender<const N: usize> {
     tx: Trusted<spsc::Producer<[u64; N]>>,
+    /// Messages per grant.
+    many: usize,
 }
 
 impl<const N: usize> InPlaceSender<N> {
-    fn open(end: &End) -> Result<Self> {
+    fn open(end: &End, many: usize) -> Result<Self> {
         let tx = attach(end)?.producer()?;
         // SAFETY: the ring is private to one run of the benchmark, whose processes write into it
         // through segring only.
-        Ok(Self { tx: unsafe { tx.trust_peers() } })
+        Ok(Self { tx: unsafe { tx.trust_peers() }, many })
     }
 }
 
@@ -204,7 +233,7 @@ impl<const N: usize> Sender for InPlaceSender<N> {
         let end = first + n;
         let mut next = first;
         while next < end {
-            let wanted = batch_len(N * 8).min((end - next) as usize);
+            let wanted = self.many.min((end - next) as usize);
             let mut grant = match self.tx.reserve(wanted) {
                 Ok(grant) => grant,
                 Err(RingError::Full) => {
