@@ -91,7 +91,7 @@ pub use layout::header::Kind;
 pub use layout::slot::Layout;
 #[cfg(not(segring_loom))]
 pub use region::{Error, HugePages, Listing, Name, list, remove, remove_trusting};
-pub use ring::RingError;
+pub use ring::{RingError, WaitStats, WaitStrategy};
 #[cfg(not(segring_loom))]
 pub use sys::Errno;
 

@@ -133,7 +133,7 @@ impl Remote {
         self.falls_asleep();
     }
 
-    /// Returns once it sleeps in a `FUTEX_WAIT` between processes.
+    /// Returns once it sleeps in a `FUTEX_WAIT_BITSET` between processes.
     fn falls_asleep(&self) {
         let wanted = format!("{} ", libc::SYS_futex);
         let end = Instant::now() + WATCHDOG;
@@ -144,7 +144,7 @@ impl Remote {
                 // Not readable here: then only most runs test a sleeper.
                 return std::thread::sleep(Duration::from_millis(30));
             };
-            if call.starts_with(&wanted) && call.split(' ').nth(2) == Some("0x0") {
+            if call.starts_with(&wanted) && call.split(' ').nth(2) == Some("0x9") {
                 return;
             }
         }

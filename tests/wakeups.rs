@@ -3,7 +3,7 @@
 //!
 //! A sleeper looks again every 50 ms by itself, so a lost wakeup would only be a delay, and no test
 //! may measure time. Therefore this executable has a `syscall` of its own, which the linker takes
-//! before libc's: on request it makes `FUTEX_WAIT` wait without a time limit. Then a lost wakeup is
+//! before libc's: on request it makes the futex wait without a time limit. Then a lost wakeup is
 //! a hang, and the watchdog's. It also lets a test act exactly between two steps of a waiter: at its
 //! barrier, and at its look at the peer's semaphore.
 
@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 static FOR_EVER: AtomicBool = AtomicBool::new(false);
 static SLEEPS: AtomicU64 = AtomicU64::new(0);
 
-/// libc's `syscall`, but that a shared `FUTEX_WAIT` loses its time limit while [`FOR_EVER`]. (The
-/// standard library's own are private, and `FUTEX_WAIT_BITSET`.)
+/// libc's `syscall`, but that a shared `FUTEX_WAIT_BITSET` loses its time limit while [`FOR_EVER`].
+/// (The standard library's own are private.)
 ///
 /// # Safety
 /// As libc's.
@@ -37,7 +37,7 @@ unsafe extern "C" fn syscall(
     if nr == libc::SYS_membarrier && a == MEMBARRIER_CMD_GLOBAL_EXPEDITED {
         act(Moment::Barrier);
     }
-    let waits = nr == libc::SYS_futex && b == libc::c_long::from(libc::FUTEX_WAIT);
+    let waits = nr == libc::SYS_futex && b == libc::c_long::from(libc::FUTEX_WAIT_BITSET);
     let limit = if waits && FOR_EVER.load(SeqCst) {
         SLEEPS.fetch_add(1, SeqCst);
         0

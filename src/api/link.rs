@@ -3,7 +3,7 @@
 use super::stats::{CONSUMER_SEAT, PRODUCER_SEAT};
 use crate::layout::cursors::{CLOSED, Cursors, REMOVED};
 use crate::layout::view::{CursorsView, Trust};
-use crate::region::{Context, Error, ForkToken, Occupancy, Parking, Region, Seat};
+use crate::region::{Context, Error, ForkToken, NotWoken, Occupancy, Parking, Region, Seat};
 use crate::ring::{RingError, wait};
 use crate::sync::{AtomicU32, Ordering, fence};
 use std::cell::Cell;
@@ -46,7 +46,7 @@ pub(crate) struct Link {
     cursors: CursorsView,
     token: ForkToken,
     parking: Parking,
-    pace: wait::Pace,
+    waits: wait::WaitState,
     /// The caller has promised that nobody writes into this segment past segring.
     trust: Option<Trust>,
     /// The peer whose going has been told: its epoch.
@@ -65,14 +65,14 @@ impl Link {
             cursors: region.cursors_view(),
             token,
             parking: Parking::new(),
-            pace: wait::Pace::default(),
+            waits: wait::WaitState::default(),
             trust: None,
             told: Cell::new(None),
             untold: Cell::new(None),
             seat,
         };
         // A peer that waits for somebody to come need not wait for its recheck.
-        wait::wake(&link, link.peer_word());
+        wait::wake_all(&link, link.peer_word());
         Ok(link)
     }
 
@@ -109,7 +109,14 @@ impl Link {
 
     /// A wait of this side, which is at `position`.
     pub(crate) fn waiter(&self, position: u64, deadline: Option<u64>) -> wait::Waiter<'_> {
-        wait::Waiter { word: word(self.cursors(), self.role), pace: &self.pace, position, deadline }
+        // One waiter on each word of an SPSC ring: one bit.
+        let bit = wait::Bit { word: word(self.cursors(), self.role), mask: 1, shared: false };
+        wait::Waiter { bit, position, deadline }
+    }
+
+    /// How this side waits, and has waited.
+    pub(crate) fn waits(&self) -> &wait::WaitState {
+        &self.waits
     }
 
     fn peer_word(&self) -> &AtomicU32 {
@@ -133,7 +140,7 @@ impl Link {
         self.cursors().state.flags.fetch_or(CLOSED, Ordering::Release);
         // SeqCst: SYNC(park), pairs with the barrier of the waiter.
         fence(Ordering::SeqCst);
-        wait::wake(self, self.peer_word());
+        wait::wake_all(self, self.peer_word());
     }
 
     /// A point in time after `timeout`; `None` if that is later than anybody will wait.
@@ -143,9 +150,12 @@ impl Link {
     }
 
     fn is_removed(&self) -> bool {
-        // Relaxed: a hint, which saves the system call below in the usual case of `remove`.
-        let flagged = self.cursors().state.flags.load(Ordering::Relaxed) & REMOVED != 0;
-        flagged || self.region().is_removed()
+        self.is_flagged_removed() || self.region().is_removed()
+    }
+
+    fn is_flagged_removed(&self) -> bool {
+        // Relaxed: a hint, which saves a system call in the usual case of `remove`.
+        self.cursors().state.flags.load(Ordering::Relaxed) & REMOVED != 0
     }
 }
 
@@ -162,12 +172,20 @@ impl wait::Host for Link {
         self.parking.now()
     }
 
-    fn sleep(&self, word: &AtomicU32, expected: u32, limit: u64) {
-        self.parking.sleep(word, expected, limit);
+    fn sleep(&self, word: &AtomicU32, seen: u32, bits: u32, until: u64) -> wait::Slept {
+        match self.parking.sleep(word, seen, bits, until) {
+            Ok(()) => wait::Slept::Woken,
+            Err(NotWoken::Changed) => wait::Slept::NotAtAll,
+            Err(NotWoken::TimeOrSignal) => wait::Slept::Interrupted,
+        }
     }
 
-    fn wake(&self, word: &AtomicU32) {
-        self.parking.wake(word);
+    fn wake(&self, word: &AtomicU32, bits: u32) -> bool {
+        self.parking.wake(word, bits)
+    }
+
+    fn yield_now(&self) {
+        self.parking.yield_now();
     }
 
     #[inline(always)]
@@ -177,6 +195,11 @@ impl wait::Host for Link {
 
     fn barrier(&self) -> bool {
         self.parking.barrier()
+    }
+
+    fn has_hint(&self) -> bool {
+        let left = self.region().says_goodbye(self.role.peer().seat());
+        (left.is_some() && left != self.told.get()) || self.is_flagged_removed()
     }
 
     fn news(&self) -> Option<RingError> {
@@ -202,6 +225,10 @@ impl wait::Host for Link {
             self.told.set(Some(epoch));
         }
     }
+
+    fn state(&self) -> &wait::WaitState {
+        &self.waits
+    }
 }
 
 impl Drop for Link {
@@ -210,7 +237,7 @@ impl Drop for Link {
         // woken too early sees a live peer and sleeps again until its recheck. So leave first.
         if self.token.is_valid() {
             self.seat.leave();
-            wait::wake(self, self.peer_word());
+            wait::wake_all(self, self.peer_word());
         }
     }
 }

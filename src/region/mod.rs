@@ -28,7 +28,7 @@ pub(crate) use fork::ForkToken;
 pub use list::{Listing, list};
 pub(crate) use map::Mapping;
 pub use name::Name;
-pub(crate) use park::Parking;
+pub(crate) use park::{NotWoken, Parking};
 pub use remove::{remove, remove_trusting};
 pub(crate) use seats::{Occupancy, Seat};
 use set::SemSet;

@@ -1,8 +1,15 @@
 //! Sleeping and waking through the kernel, on words that lie in a segment.
 
 use crate::sync::{AtomicU32, Ordering, fence};
-use crate::sys::{futex, membarrier, time};
-use std::time::Duration;
+use crate::sys::{Errno, futex, membarrier, time};
+
+/// Why a sleep ended, if nobody ended it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NotWoken {
+    /// The word was not what the sleeper had seen.
+    Changed,
+    TimeOrSignal,
+}
 
 /// This process's way to sleep on a word and to wake who sleeps on one.
 #[derive(Clone, Copy, Debug)]
@@ -27,14 +34,22 @@ impl Parking {
         time::monotonic()
     }
 
-    /// Sleeps while the word is `expected`, at most `nanos`.
-    pub(crate) fn sleep(self, word: &AtomicU32, expected: u32, nanos: u64) {
-        // Woken, timed out, interrupted, or the word had changed: the waiter looks again anyway.
-        let _ = futex::wait(word, expected, Duration::from_nanos(nanos));
+    /// Sleeps while the word is `seen`, until somebody wakes one of `bits`; until `until` at most.
+    pub(crate) fn sleep(self, word: &AtomicU32, seen: u32, bits: u32, until: u64) -> Result<(), NotWoken> {
+        futex::wait(word, seen, bits, until).map_err(|e| match e {
+            Errno(libc::EAGAIN) => NotWoken::Changed,
+            _ => NotWoken::TimeOrSignal,
+        })
     }
 
-    pub(crate) fn wake(self, word: &AtomicU32) {
-        futex::wake(word, 1);
+    /// Wakes who sleeps on the word with one of `bits`. `false`: nobody did.
+    pub(crate) fn wake(self, word: &AtomicU32, bits: u32) -> bool {
+        futex::wake(word, bits) > 0
+    }
+
+    /// Gives the core to another process that can run.
+    pub(crate) fn yield_now(self) {
+        std::thread::yield_now();
     }
 
     /// The heavy barrier: reaches every registered process; the others fence for themselves.

@@ -29,7 +29,7 @@ impl Region {
             state.flags.fetch_or(REMOVED, Ordering::Relaxed);
             for word in [&state.consumer_waits, &state.producer_waits] {
                 word.store(0, Ordering::Relaxed);
-                futex::wake(word, i32::MAX);
+                futex::wake(word, u32::MAX);
             }
         }
         Ok(())

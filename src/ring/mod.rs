@@ -26,3 +26,4 @@ pub(crate) mod spsc;
 pub(crate) mod wait;
 
 pub use error::RingError;
+pub use wait::{WaitStats, WaitStrategy};

@@ -19,7 +19,7 @@ pub(crate) fn realtime() -> u64 {
     read(libc::CLOCK_REALTIME)
 }
 
-/// A relative timespec. Longer than 68 years is cut to that: `tv_sec` cannot overflow.
+/// As the kernel takes it. Longer than 68 years is cut to that: `tv_sec` cannot overflow.
 pub(crate) fn timespec(d: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: d.as_secs().min(i32::MAX as u64) as libc::time_t,

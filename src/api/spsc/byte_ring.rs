@@ -12,7 +12,7 @@ use crate::layout::slot::Layout;
 use crate::layout::view::{ByteSlots, Trust};
 use crate::region::{Context, Error, Name, Region};
 use crate::ring::spsc::bytes::{self, Receiver, Sender};
-use crate::ring::{RingError, wait};
+use crate::ring::{RingError, WaitStats, WaitStrategy, wait};
 use crate::sync::Ordering;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
@@ -217,6 +217,32 @@ impl ByteProducer {
         self.closed
     }
 
+    /// What this handle does while it has to wait, from the next call on. [`WaitStrategy`] says
+    /// what there is; [`Adaptive`](WaitStrategy::Adaptive) at first.
+    ///
+    /// ```
+    /// # use segring::{WaitStrategy, spsc};
+    /// # let name = format!("doc-strategy-bytes-tx-{}", std::process::id());
+    /// # let ring = spsc::ByteRing::builder(&*name).create()?;
+    /// let mut tx = ring.producer()?;
+    /// tx.set_wait_strategy(WaitStrategy::BusySpin);
+    /// # ring.remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
+        self.link.waits().set_strategy(strategy);
+    }
+
+    /// What this handle does while it has to wait.
+    pub fn wait_strategy(&self) -> WaitStrategy {
+        self.link.waits().strategy()
+    }
+
+    /// How this handle has waited since it was made, its `try_` calls left out.
+    pub fn wait_stats(&self) -> WaitStats {
+        self.link.waits().stats()
+    }
+
     /// Adds the operations in place.
     ///
     /// # Safety
@@ -333,6 +359,32 @@ impl ByteConsumer {
     /// Whether the producer has closed the ring. Records may still be in it.
     pub fn is_closed(&self) -> bool {
         self.link.check().is_ok() && self.link.is_closed()
+    }
+
+    /// What this handle does while it has to wait, from the next call on. [`WaitStrategy`] says
+    /// what there is; [`Adaptive`](WaitStrategy::Adaptive) at first.
+    ///
+    /// ```
+    /// # use segring::{WaitStrategy, spsc};
+    /// # let name = format!("doc-strategy-bytes-rx-{}", std::process::id());
+    /// # let ring = spsc::ByteRing::builder(&*name).create()?;
+    /// let mut rx = ring.consumer()?;
+    /// rx.set_wait_strategy(WaitStrategy::BusySpin);
+    /// # ring.remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
+        self.link.waits().set_strategy(strategy);
+    }
+
+    /// What this handle does while it has to wait.
+    pub fn wait_strategy(&self) -> WaitStrategy {
+        self.link.waits().strategy()
+    }
+
+    /// How this handle has waited since it was made, its `try_` calls left out.
+    pub fn wait_stats(&self) -> WaitStats {
+        self.link.waits().stats()
     }
 
     /// Adds the operations in place.

@@ -7,7 +7,7 @@ use crate::api::trusted::Trusted;
 use crate::layout::view::{DenseSlots, StampedSlots, Trust};
 use crate::region::{Context, Error, Region, TypedSlots};
 use crate::ring::spsc::Receiver;
-use crate::ring::{RingError, wait};
+use crate::ring::{RingError, WaitStats, WaitStrategy, wait};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -251,6 +251,32 @@ impl<T: Payload> Consumer<T> {
     /// Whether the producer has closed the ring. Messages may still be in it.
     pub fn is_closed(&self) -> bool {
         self.link.check().is_ok() && self.link.is_closed()
+    }
+
+    /// What this handle does while it has to wait, from the next call on. [`WaitStrategy`] says
+    /// what there is; [`Adaptive`](WaitStrategy::Adaptive) at first.
+    ///
+    /// ```
+    /// # use segring::{WaitStrategy, spsc};
+    /// # let name = format!("doc-strategy-typed-rx-{}", std::process::id());
+    /// # let ring = spsc::Ring::<u64>::builder(&*name).create()?;
+    /// let mut rx = ring.consumer()?;
+    /// rx.set_wait_strategy(WaitStrategy::BusySpin);
+    /// # ring.remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
+        self.link.waits().set_strategy(strategy);
+    }
+
+    /// What this handle does while it has to wait.
+    pub fn wait_strategy(&self) -> WaitStrategy {
+        self.link.waits().strategy()
+    }
+
+    /// How this handle has waited since it was made, its `try_` calls left out.
+    pub fn wait_stats(&self) -> WaitStats {
+        self.link.waits().stats()
     }
 
     /// Adds the operations in place.

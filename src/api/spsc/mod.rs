@@ -13,10 +13,10 @@
 //!
 //! **Progress.** `try_…`, `push_slice`, `pop_slice`, `reserve`, `read`, `commit`, `release` are
 //! wait-free and make no system call, unless the peer sleeps: then one futex wake. `push`, `pop`
-//! and the `…_timeout` forms block: they spin for 20 µs, then sleep, and look every 50 ms whether
-//! the peer lives. In a stream of more than 10 million messages a second they first look away for
-//! 1 µs, so that the peer writes undisturbed; who polls with the `try_…` forms does well to do so,
-//! too (`docs/measurements.md`).
+//! and the `…_timeout` forms block, in the way that [`WaitStrategy`](crate::WaitStrategy) names; in
+//! each they look every 50 ms whether the peer lives. While they look before sleeping, a stream that
+//! has run dry makes them look away for up to 1 µs, so that the peer writes undisturbed; who polls
+//! with the `try_…` forms does well to do so, too (`docs/waiting.md`).
 //!
 //! **Crashes.** A process may be killed at any instruction. What its pushes committed is delivered;
 //! a push it was in is either committed or has not happened. A message that a killed consumer had

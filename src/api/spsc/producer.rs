@@ -9,7 +9,7 @@ use crate::api::trusted::Trusted;
 use crate::layout::view::{DenseSlots, StampedSlots, Trust};
 use crate::region::{Context, Error, ForkToken, Region, TypedSlots};
 use crate::ring::spsc::Sender;
-use crate::ring::{RingError, wait};
+use crate::ring::{RingError, WaitStats, WaitStrategy, wait};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -192,6 +192,32 @@ impl<T: Payload> Producer<T> {
     /// Whether the ring is closed.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// What this handle does while it has to wait, from the next call on. [`WaitStrategy`] says
+    /// what there is; [`Adaptive`](WaitStrategy::Adaptive) at first.
+    ///
+    /// ```
+    /// # use segring::{WaitStrategy, spsc};
+    /// # let name = format!("doc-strategy-typed-tx-{}", std::process::id());
+    /// # let ring = spsc::Ring::<u64>::builder(&*name).create()?;
+    /// let mut tx = ring.producer()?;
+    /// tx.set_wait_strategy(WaitStrategy::BusySpin);
+    /// # ring.remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
+        self.link.waits().set_strategy(strategy);
+    }
+
+    /// What this handle does while it has to wait.
+    pub fn wait_strategy(&self) -> WaitStrategy {
+        self.link.waits().strategy()
+    }
+
+    /// How this handle has waited since it was made, its `try_` calls left out.
+    pub fn wait_stats(&self) -> WaitStats {
+        self.link.waits().stats()
     }
 
     /// Adds the operations in place.

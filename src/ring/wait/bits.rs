@@ -1,0 +1,81 @@
+//! The waiter bits: one futex word, a bit for each who waits on it.
+
+use super::{Host, Ordering, count};
+use crate::sync::AtomicU32;
+
+/// A waiter's place in a word.
+#[derive(Clone, Copy)]
+pub(crate) struct Bit<'a> {
+    pub(crate) word: &'a AtomicU32,
+    pub(crate) mask: u32,
+    /// Others may wait on the same bit. They are woken together.
+    pub(crate) shared: bool,
+}
+
+/// How a sleep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slept {
+    /// A waker took this waiter's bit and woke it.
+    Woken,
+    /// The word had changed: it did not sleep.
+    NotAtAll,
+    /// The limit was reached, or a signal came.
+    Interrupted,
+}
+
+impl Bit<'_> {
+    /// W1.
+    pub(super) fn set(self) {
+        // Relaxed: the heavy barrier (W2) orders it before the look (W3).
+        self.word.fetch_or(self.mask, Ordering::Relaxed);
+    }
+
+    /// W4.
+    pub(super) fn sleep(self, host: &impl Host, until: u64) -> Slept {
+        // Relaxed: the kernel compares the word again, under its lock.
+        let seen = self.word.load(Ordering::Relaxed);
+        // A bit that is gone was taken by a waker since.
+        if seen & self.mask == 0 { Slept::NotAtAll } else { host.sleep(self.word, seen, self.mask, until) }
+    }
+
+    /// W1 undone, by a waiter that nobody has woken. What was meant for others is passed on.
+    pub(super) fn give_up(self, host: &impl Host) {
+        // Relaxed: a waker that still sees the bit makes one wake for nobody.
+        let was_set = self.word.fetch_and(!self.mask, Ordering::Relaxed) & self.mask != 0;
+        if !was_set {
+            // A waker chose this waiter, perhaps for another message than it has: wake the next.
+            wake_one(host, self.word);
+        } else if self.shared {
+            // It was theirs as well: they look again, and set it again.
+            host.wake(self.word, self.mask);
+        }
+    }
+}
+
+/// K4. Wakes one of those who wait: whose bit it takes. The bit is taken back before the wake, so
+/// that the next publish need not wake again.
+#[cold]
+pub(super) fn wake_one(host: &impl Host, word: &AtomicU32) {
+    // Relaxed, and below: a waiter that goes to sleep compares the word inside the kernel.
+    let mut left = word.load(Ordering::Relaxed);
+    while left != 0 {
+        let mask = left & left.wrapping_neg();
+        left &= !mask;
+        let taken = word.fetch_and(!mask, Ordering::Relaxed) & mask != 0;
+        if taken {
+            count(&host.state().counts.wakes, 1);
+            // Nobody asleep there: awake and about to look, or dead. The next one, to be sure.
+            if host.wake(word, mask) {
+                return;
+            }
+        }
+    }
+}
+
+/// Wakes all: for what concerns everybody, such as closing.
+#[cold]
+pub(crate) fn wake_all(host: &impl Host, word: &AtomicU32) {
+    // Relaxed: as above.
+    word.store(0, Ordering::Relaxed);
+    host.wake(word, u32::MAX);
+}

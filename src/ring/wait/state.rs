@@ -1,0 +1,156 @@
+//! What a handle remembers from one wait to the next. Private memory, cold path only.
+
+use super::{RECHECK, WaitStrategy};
+use std::cell::Cell;
+use std::time::Duration;
+
+/// Messages that come further apart than this, in nanoseconds, are no stream.
+const STREAM: u64 = 100;
+/// How long a side looks away when a stream has run dry for the first time, in nanoseconds; twice
+/// as long each time after that.
+const SLIP_MIN: u64 = 125;
+/// And this long at most: what a message may wait for a side that looks away.
+const SLIP_MAX: u64 = 1_000;
+/// How long a waiter looks before it sleeps, in nanoseconds, if its last waits were not longer.
+///
+/// Longer than it takes to wake a sleeper: else two sides that have once fallen asleep would keep
+/// each other asleep, each giving up while the other wakes.
+pub(super) const SPIN_MAX: u64 = 100_000;
+/// Less than this is not worth while: then it sleeps at once.
+const SPIN_MIN: u64 = 1_500;
+
+/// One handle's habits and counts.
+#[derive(Debug)]
+pub(crate) struct WaitState {
+    strategy: Cell<WaitStrategy>,
+    slip: Slip,
+    spin: Cell<u64>,
+    /// When to look at the peer's seat again.
+    look_at: Cell<u64>,
+    pub(super) counts: Counts,
+}
+
+impl Default for WaitState {
+    fn default() -> Self {
+        Self {
+            strategy: Cell::default(),
+            slip: Slip::default(),
+            spin: Cell::new(SPIN_MAX),
+            look_at: Cell::default(),
+            counts: Counts::default(),
+        }
+    }
+}
+
+impl WaitState {
+    pub(crate) fn strategy(&self) -> WaitStrategy {
+        self.strategy.get()
+    }
+
+    pub(crate) fn set_strategy(&self, strategy: WaitStrategy) {
+        self.strategy.set(strategy);
+    }
+
+    /// How long to look away, for a side that has nothing to do at `position`.
+    pub(super) fn slip(&self, now: u64, position: u64) -> u64 {
+        self.slip.next(now, position)
+    }
+
+    /// How long to look before sleeping.
+    pub(super) fn spin(&self) -> u64 {
+        self.spin.get()
+    }
+
+    /// A wait took so long, sleep and wake included.
+    pub(super) fn waited(&self, nanos: u64) {
+        let spin = self.spin.get();
+        let next = if nanos <= SPIN_MAX { (spin * 2).clamp(SPIN_MIN, SPIN_MAX) } else { spin / 2 };
+        self.spin.set(if next < SPIN_MIN { 0 } else { next });
+    }
+
+    /// When the peer's seat is to be looked at.
+    pub(super) fn next_look(&self) -> u64 {
+        self.look_at.get()
+    }
+
+    pub(super) fn looked(&self, now: u64) {
+        self.look_at.set(now.saturating_add(RECHECK));
+    }
+
+    pub(crate) fn stats(&self) -> WaitStats {
+        let counts = &self.counts;
+        WaitStats {
+            waits: counts.waits.get(),
+            sleeps: counts.sleeps.get(),
+            rechecks: counts.rechecks.get(),
+            wakes: counts.wakes.get(),
+            slips: counts.slips.get(),
+            slipped: Duration::from_nanos(counts.slipped.get()),
+            slip: Duration::from_nanos(self.slip.length.get()),
+            spin: Duration::from_nanos(self.spin.get()),
+        }
+    }
+}
+
+/// How fast messages move past a side, as far as it looked: whether it is in a stream.
+///
+/// A side that polls the line which its peer is writing takes it away again and again, and both are
+/// slow. In a stream it pays to look away for a moment and to find many messages then. In a
+/// ping-pong it does not: the next message comes when this side has answered.
+#[derive(Debug, Default)]
+struct Slip {
+    /// When this side last had nothing to do, and where it was.
+    since: Cell<u64>,
+    position: Cell<u64>,
+    /// Of the last look away; 0 outside of streams.
+    length: Cell<u64>,
+}
+
+impl Slip {
+    fn next(&self, now: u64, position: u64) -> u64 {
+        let took = now.saturating_sub(self.since.replace(now));
+        let moved = position.saturating_sub(self.position.replace(position));
+        let stream = moved.saturating_mul(STREAM) > took;
+        let length = if stream { (self.length.get() * 2).clamp(SLIP_MIN, SLIP_MAX) } else { 0 };
+        self.length.set(length);
+        length
+    }
+}
+
+/// What has happened so far.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) waits: Cell<u64>,
+    pub(super) sleeps: Cell<u64>,
+    pub(super) rechecks: Cell<u64>,
+    pub(super) wakes: Cell<u64>,
+    pub(super) slips: Cell<u64>,
+    pub(super) slipped: Cell<u64>,
+}
+
+pub(super) fn count(counter: &Cell<u64>, n: u64) {
+    counter.set(counter.get() + n);
+}
+
+/// How a handle has waited so far. See [`WaitStrategy`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitStats {
+    /// Blocking calls that could not go on at once.
+    pub waits: u64,
+    /// How often this side slept in the kernel.
+    pub sleeps: u64,
+    /// How many of those sleeps no wake ended: the recheck of 50 ms, a time limit, a signal.
+    pub rechecks: u64,
+    /// How often this side woke its peer: a system call each.
+    pub wakes: u64,
+    /// How often this side looked away in a stream.
+    pub slips: u64,
+    /// For how long, all together.
+    pub slipped: Duration,
+    /// How long it looked away when it last had nothing to do: 0 in a ping-pong, up to 1 µs in a
+    /// stream.
+    pub slip: Duration,
+    /// How long it would look now before it sleeps, if adaptive: 0 to 100 µs.
+    pub spin: Duration,
+}
