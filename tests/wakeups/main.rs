@@ -2,138 +2,22 @@
 //! sleep of the library lasts until it is woken.
 //!
 //! A sleeper looks again every 50 ms by itself, so a lost wakeup would only be a delay, and no test
-//! may measure time. Therefore this executable has a `syscall` of its own, which the linker takes
-//! before libc's: on request it makes the futex wait without a time limit. Then a lost wakeup is
-//! a hang, and the watchdog's. It also lets a test act exactly between two steps of a waiter: at its
-//! barrier, and at its look at the peer's semaphore.
+//! may measure time. Therefore this executable has a `syscall` of its own (`interpose.rs`): on request
+//! a sleep lasts until it is woken, and a lost wakeup is a hang, which is the watchdog's.
 
+#![allow(unreachable_pub)] // each module is private to this test
+
+#[path = "../common/mod.rs"]
 mod common;
+mod interpose;
+mod races;
+mod stress;
 
 use common::{TestChild, TestName, child_role, say, watchdog};
+use interpose::{FOR_EVER, SLEEPS};
 use segring::spsc::{ByteRing, Ring};
 use segring::{Layout, RingError};
-use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-
-static FOR_EVER: AtomicBool = AtomicBool::new(false);
-static SLEEPS: AtomicU64 = AtomicU64::new(0);
-
-/// libc's `syscall`, but that a shared `FUTEX_WAIT_BITSET` loses its time limit while [`FOR_EVER`].
-/// (The standard library's own are private.)
-///
-/// # Safety
-/// As libc's.
-#[unsafe(no_mangle)]
-#[allow(clippy::too_many_arguments)]
-unsafe extern "C" fn syscall(
-    nr: libc::c_long,
-    a: libc::c_long,
-    b: libc::c_long,
-    c: libc::c_long,
-    d: libc::c_long,
-    e: libc::c_long,
-    f: libc::c_long,
-) -> libc::c_long {
-    if nr == libc::SYS_membarrier && a == MEMBARRIER_CMD_GLOBAL_EXPEDITED {
-        act(Moment::Barrier);
-    }
-    let waits = nr == libc::SYS_futex && b == libc::c_long::from(libc::FUTEX_WAIT_BITSET);
-    let limit = if waits && FOR_EVER.load(SeqCst) {
-        SLEEPS.fetch_add(1, SeqCst);
-        0
-    } else {
-        d
-    };
-    // SAFETY: the caller's promise; a null time limit is one too.
-    with_errno(unsafe { raw(nr, [a, b, c, limit, e, f]) })
-}
-
-/// libc's `semctl`, but for [`Moment::LookAtPeer`].
-///
-/// # Safety
-/// As libc's.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn semctl(
-    id: libc::c_int,
-    number: libc::c_int,
-    command: libc::c_int,
-    argument: libc::c_long,
-) -> libc::c_int {
-    if command == libc::GETVAL {
-        act(Moment::LookAtPeer);
-    }
-    let arguments = [id.into(), number.into(), command.into(), argument, 0, 0];
-    // SAFETY: the caller's promise.
-    with_errno(unsafe { raw(libc::SYS_semctl, arguments) }) as libc::c_int
-}
-
-const MEMBARRIER_CMD_GLOBAL_EXPEDITED: libc::c_long = 1 << 1;
-
-/// Where in a wait something happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
-    /// Between setting the waiter's bit and looking again (W2).
-    Barrier,
-    /// After that look, before the peer's semaphore is read.
-    LookAtPeer,
-}
-
-type Plan = Option<(Moment, Box<dyn FnOnce()>)>;
-
-thread_local! {
-    /// What happens to this thread at its next moment of that kind.
-    static PLAN: Cell<Plan> = const { Cell::new(None) };
-}
-
-fn act(now: Moment) {
-    let _ = PLAN.try_with(|plan| match plan.take() {
-        Some((moment, action)) if moment == now => action(),
-        other => plan.set(other),
-    });
-}
-
-/// The kernel's result in libc's way.
-fn with_errno(result: libc::c_long) -> libc::c_long {
-    if !(-4095..0).contains(&result) {
-        return result;
-    }
-    // SAFETY: errno of this thread always exists.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above; nobody else has this thread's.
-    unsafe { errno.write(-result as libc::c_int) };
-    -1
-}
-
-/// # Safety
-/// As the call's.
-#[cfg(target_arch = "x86_64")]
-unsafe fn raw(nr: libc::c_long, a: [libc::c_long; 6]) -> libc::c_long {
-    let result;
-    // SAFETY: the kernel's calling convention; the caller answers for the call.
-    unsafe {
-        std::arch::asm!(
-            "syscall", inlateout("rax") nr => result,
-            in("rdi") a[0], in("rsi") a[1], in("rdx") a[2], in("r10") a[3], in("r8") a[4], in("r9") a[5],
-            lateout("rcx") _, lateout("r11") _, options(nostack)
-        );
-    }
-    result
-}
-
-/// # Safety
-/// As the call's.
-#[cfg(target_arch = "aarch64")]
-unsafe fn raw(nr: libc::c_long, a: [libc::c_long; 6]) -> libc::c_long {
-    let result;
-    // SAFETY: the kernel's calling convention; the caller answers for the call.
-    unsafe {
-        std::arch::asm!(
-            "svc 0", in("x8") nr, inlateout("x0") a[0] => result,
-            in("x1") a[1], in("x2") a[2], in("x3") a[3], in("x4") a[4], in("x5") a[5], options(nostack)
-        );
-    }
-    result
-}
+use std::sync::atomic::Ordering::SeqCst;
 
 const ROUNDS: u64 = 20_000;
 
@@ -225,6 +109,8 @@ fn child_main() {
         "consumer" => stream(&args[0], false),
         "told producer" => told_producer(&args[0]),
         "told consumer" => told_consumer(&args[0]),
+        "stress" => stress::side(&args.iter().map(String::as_str).collect::<Vec<_>>()),
+        "killed waker" => races::killed_waker(&args[0]),
         other => panic!("no such role: {other}"),
     }
     say(&SLEEPS.load(SeqCst).to_string());
@@ -312,53 +198,6 @@ fn leaving_and_closing_wake_a_sleeping_consumer() {
     tx.close();
     child.expect("Err(Closed)");
     child.join();
-}
-
-fn plan(moment: Moment, action: impl FnOnce() + 'static) {
-    PLAN.set(Some((moment, Box::new(action))));
-}
-
-/// The plan was carried out.
-fn happened() -> bool {
-    PLAN.take().is_none()
-}
-
-#[test]
-fn a_message_comes_before_the_news_of_its_producer_whenever_it_goes() {
-    for moment in [Moment::Barrier, Moment::LookAtPeer] {
-        let name = TestName::new("before-news");
-        let _watchdog = watchdog("a wait with a plan");
-        let ring = Ring::<u64>::builder(name.name()).capacity(1).create().unwrap();
-        let mut rx = ring.consumer().unwrap();
-        let mut tx = ring.producer().unwrap();
-        plan(moment, move || tx.try_push(7).unwrap());
-        assert_eq!(rx.pop(), Ok(7), "{moment:?}");
-        assert!(happened());
-        let mut tx = ring.producer().unwrap();
-        plan(moment, move || {
-            tx.try_push(8).unwrap();
-            tx.close();
-        });
-        assert_eq!(rx.pop(), Ok(8), "{moment:?}");
-        assert_eq!(rx.pop(), Err(RingError::Closed));
-        assert!(happened());
-    }
-}
-
-#[test]
-fn room_comes_before_the_news_of_its_consumer_whenever_it_goes() {
-    for moment in [Moment::Barrier, Moment::LookAtPeer] {
-        let name = TestName::new("before-news");
-        let _watchdog = watchdog("a wait with a plan");
-        let ring = Ring::<u64>::builder(name.name()).capacity(1).create().unwrap();
-        let mut tx = ring.producer().unwrap();
-        tx.try_push(1).unwrap();
-        let mut rx = ring.consumer().unwrap();
-        plan(moment, move || assert_eq!(rx.try_pop(), Ok(1)));
-        assert_eq!(tx.push(2), Ok(()), "{moment:?}");
-        assert!(happened());
-        assert_eq!(tx.push(3).unwrap_err().error, RingError::PeerGone { died: false });
-    }
 }
 
 #[test]
