@@ -1,11 +1,11 @@
 //! A handle's tie to the ring and to its peer: the fork check, waking, and news.
 
 use super::stats::{CONSUMER_SEAT, PRODUCER_SEAT};
-use crate::layout::cursors::{CLOSED, Cursors, REMOVED};
+use crate::layout::cursors::{Cursors, REMOVED};
 use crate::layout::view::{CursorsView, Trust};
 use crate::region::{Context, Error, ForkToken, NotWoken, Occupancy, Parking, Region, Seat};
-use crate::ring::{RingError, wait};
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::ring::{RingError, closing, wait};
+use crate::sync::{AtomicU32, Ordering};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,16 +131,11 @@ impl Link {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        // Acquire: SYNC(close), pairs with the Release in `close`: what was pushed before is there.
-        self.cursors().state.flags.load(Ordering::Acquire) & CLOSED != 0
+        closing::is_closed(&self.cursors().state)
     }
 
     pub(crate) fn close(&self) {
-        // Release: SYNC(close), pairs with the Acquire in `is_closed`.
-        self.cursors().state.flags.fetch_or(CLOSED, Ordering::Release);
-        // SeqCst: SYNC(park), pairs with the barrier of the waiter.
-        fence(Ordering::SeqCst);
-        wait::wake_all(self, self.peer_word());
+        closing::close(self, &self.cursors().state, self.peer_word());
     }
 
     /// A point in time after `timeout`; `None` if that is later than anybody will wait.

@@ -21,6 +21,7 @@
 //! - **I7** A sleeping waiter uses no CPU beyond the recheck, and no wakeup is lost.
 #![forbid(unsafe_code)]
 
+pub(crate) mod closing;
 mod error;
 pub(crate) mod spsc;
 pub(crate) mod wait;

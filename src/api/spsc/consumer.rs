@@ -28,29 +28,12 @@ pub struct Consumer<T> {
 macro_rules! unless_closed {
     ($link:expr, $attempt:expr) => {
         match $attempt {
-            Err(RingError::Empty) => $crate::api::spsc::consumer::look_again($link, || $attempt),
+            Err(RingError::Empty) => $crate::ring::closing::look_again(&$link.cursors().state, || $attempt),
             other => other,
         }
     };
 }
 pub(crate) use unless_closed;
-
-/// The flag is looked at before the ring is looked at again: what was pushed before the closing is
-/// found then.
-#[cold]
-#[inline(never)]
-pub(crate) fn look_again<T>(
-    link: &Link,
-    attempt: impl FnOnce() -> Result<T, RingError>,
-) -> Result<T, RingError> {
-    if !link.is_closed() {
-        return Err(RingError::Empty);
-    }
-    attempt().map_err(|e| match e {
-        RingError::Empty => RingError::Closed,
-        other => other,
-    })
-}
 
 /// A number of messages, or whether there is one; none is `Empty`.
 #[inline(always)]

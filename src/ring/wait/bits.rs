@@ -56,7 +56,8 @@ impl Bit<'_> {
 /// that the next publish need not wake again.
 #[cold]
 pub(super) fn wake_one(host: &impl Host, word: &AtomicU32) {
-    // Relaxed, and below: a waiter that goes to sleep compares the word inside the kernel.
+    // Relaxed, and below: a waiter that goes to sleep compares the word inside the kernel, which
+    // makes a full barrier in FUTEX_WAKE, before it looks for sleepers. SYNC(queue).
     let mut left = word.load(Ordering::Relaxed);
     while left != 0 {
         let mask = left & left.wrapping_neg();
@@ -75,7 +76,7 @@ pub(super) fn wake_one(host: &impl Host, word: &AtomicU32) {
 /// Wakes all: for what concerns everybody, such as closing.
 #[cold]
 pub(crate) fn wake_all(host: &impl Host, word: &AtomicU32) {
-    // Relaxed: as above.
+    // Relaxed: as in `wake_one`.
     word.store(0, Ordering::Relaxed);
     host.wake(word, u32::MAX);
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 /// Messages that come further apart than this, in nanoseconds, are no stream.
 const STREAM: u64 = 100;
 /// How long a side looks away when a stream has run dry for the first time, in nanoseconds; twice
-/// as long each time after that.
+/// as long each time that it then finds several messages.
 const SLIP_MIN: u64 = 125;
 /// And this long at most: what a message may wait for a side that looks away.
 const SLIP_MAX: u64 = 1_000;
+/// How often a stream must run dry again before a side that looked away for nothing does so again.
+const COOL_DOWN: u32 = 64;
 /// How long a waiter looks before it sleeps, in nanoseconds, if its last waits were not longer.
 ///
 /// Longer than it takes to wake a sleeper: else two sides that have once fallen asleep would keep
@@ -104,16 +106,80 @@ struct Slip {
     position: Cell<u64>,
     /// Of the last look away; 0 outside of streams.
     length: Cell<u64>,
+    cool_down: Cell<u32>,
 }
 
 impl Slip {
     fn next(&self, now: u64, position: u64) -> u64 {
         let took = now.saturating_sub(self.since.replace(now));
         let moved = position.saturating_sub(self.position.replace(position));
-        let stream = moved.saturating_mul(STREAM) > took;
-        let length = if stream { (self.length.get() * 2).clamp(SLIP_MIN, SLIP_MAX) } else { 0 };
+        let (last, cool_down) = (self.length.get(), self.cool_down.get());
+        let length = if last > 0 {
+            // It has paid if several were there, and they came faster than one by one would.
+            let paid = moved >= 2 && moved.saturating_mul(SLIP_MAX) > took;
+            if !paid {
+                self.cool_down.set(COOL_DOWN);
+            }
+            if paid { (last * 2).min(SLIP_MAX) } else { 0 }
+        } else if cool_down > 0 {
+            self.cool_down.set(cool_down - 1);
+            0
+        } else if moved.saturating_mul(STREAM) > took {
+            SLIP_MIN
+        } else {
+            0
+        };
         self.length.set(length);
         length
+    }
+}
+
+#[cfg(all(test, not(segring_loom)))]
+mod tests {
+    use super::*;
+
+    /// How long it looks away, dry time after dry time, if so many messages came in so many
+    /// nanoseconds each time, the looks away included.
+    fn slips(moved: u64, took: u64) -> Vec<u64> {
+        let slip = Slip::default();
+        slip.next(1_000_000_000, 0);
+        (1..100).map(|i| slip.next(1_000_000_000 + i * took, i * moved)).collect()
+    }
+
+    #[test]
+    fn none_in_a_ping_pong() {
+        assert!(slips(1, 300).into_iter().all(|length| length == 0));
+    }
+
+    #[test]
+    fn growing_in_a_stream() {
+        assert_eq!(slips(20, 1200)[..5], [125, 250, 500, 1000, 1000]);
+    }
+
+    #[test]
+    fn a_very_fast_ping_pong_is_not_taken_for_a_stream_twice_in_a_row() {
+        let taken = slips(1, 80);
+        assert_eq!(taken.iter().filter(|&&length| length > 0).count(), 2, "{taken:?}");
+    }
+
+    #[test]
+    fn a_stream_that_slows_down_is_one_no_longer() {
+        let slip = Slip::default();
+        slip.next(1_000_000_000, 0);
+        assert!(slip.next(1_000_001_000, 20) > 0);
+        // Many came, but over a long time.
+        assert_eq!(slip.next(1_000_501_000, 40), 0);
+    }
+
+    #[test]
+    fn spinning_pays_or_stops() {
+        let state = WaitState::default();
+        assert_eq!(state.spin(), SPIN_MAX);
+        (0..10).for_each(|_| state.waited(1_000_000));
+        assert_eq!(state.spin(), 0, "long waits are not worth a look");
+        // Two sides that have both fallen asleep come back, sleep and wake included.
+        (0..10).for_each(|_| state.waited(60_000));
+        assert_eq!(state.spin(), SPIN_MAX);
     }
 }
 
