@@ -51,7 +51,7 @@
 //!   segment: [`RingError::Corrupt`] at worst. References into the segment are handed out only by
 //!   handles made with `unsafe { handle.trust_peers() }`.
 //!
-//! What a kill may do: delay a *sleeping* peer by one recheck of 50 ms, if it hits between the
+//! What a kill may do: delay a *sleeping* peer by one recheck of 100 ms, if it hits between the
 //! message and the wake. And a copying pop that is killed between its commit and its return counts
 //! as delivered: at most one message per kill is in doubt, and the positions say which.
 //!

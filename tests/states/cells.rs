@@ -17,7 +17,7 @@ pub const STRATEGIES: [WaitStrategy; 4] =
 
 /// Two looks at the peer are no further apart than this, and a little more: who waits still has
 /// found nothing at another look.
-const TWO_LOOKS: Duration = Duration::from_millis(55);
+const TWO_LOOKS: Duration = Duration::from_millis(110);
 
 /// A call that should have answered by now waits. Only failing tests wait for this.
 const TOO_LONG: Duration = Duration::from_secs(20);

@@ -1,7 +1,7 @@
 //! No wakeup is lost (I7), with nothing to hide a lost one: in the children of this file every
 //! sleep of the library lasts until it is woken.
 //!
-//! A sleeper looks again every 50 ms by itself, so a lost wakeup would only be a delay, and no test
+//! A sleeper looks again every 100 ms by itself, so a lost wakeup would only be a delay, and no test
 //! may measure time. Therefore this executable has a `syscall` of its own (`interpose.rs`): on request
 //! a sleep lasts until it is woken, and a lost wakeup is a hang, which is the watchdog's.
 

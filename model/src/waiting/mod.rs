@@ -83,6 +83,8 @@ pub enum Change {
     WakeBeforeClear,
     /// The bit is not cleared at all.
     BitNotTaken,
+    /// After a sleep the bit is taken to be set still, however the sleep ended.
+    BitNotSetAgain,
     /// The kernel does not compare the word.
     NoCompare,
     /// The kernel's wake is no fence.
@@ -117,6 +119,8 @@ pub enum Change {
     BitNotGivenUp,
     /// The word is not looked at before the system call; the kernel does it anyway.
     NoWordBeforeSleep,
+    /// The bit is set again after every sleep, with another barrier.
+    BitAlwaysSetAgain,
 }
 
 /// The model: a size, a setting and a change.

@@ -122,6 +122,8 @@ pub enum Pc {
     Flag,
     /// It is closed: is there really none?
     LookAgain,
+    /// A sleep was interrupted: is the bit still set? Then W1 and W2 of before still hold.
+    BitStillSet,
     /// W1.
     SetBit,
     /// W2.

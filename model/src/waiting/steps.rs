@@ -172,7 +172,13 @@ impl Waiting {
                 }
             }
             Pc::Look | Pc::Flag | Pc::LookAgain => self.attempt(s, side, pc),
-            Pc::SetBit | Pc::Barrier | Pc::WordBeforeSleep | Pc::FutexWait | Pc::ClearOwn | Pc::GiveUp => {
+            Pc::BitStillSet
+            | Pc::SetBit
+            | Pc::Barrier
+            | Pc::WordBeforeSleep
+            | Pc::FutexWait
+            | Pc::ClearOwn
+            | Pc::GiveUp => {
                 self.wait(s, side, pc);
             }
             Pc::Hint | Pc::SeatRecord | Pc::SeatHeld | Pc::SeatRecordAgain => self.look_at_peer(s, side, pc),

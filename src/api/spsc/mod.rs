@@ -14,7 +14,7 @@
 //! **Progress.** `try_…`, `push_slice`, `pop_slice`, `reserve`, `read`, `commit`, `release` are
 //! wait-free and make no system call, unless the peer sleeps: then one futex wake. `push`, `pop`
 //! and the `…_timeout` forms block, in the way that [`WaitStrategy`](crate::WaitStrategy) names; in
-//! each they look every 50 ms whether the peer lives. While they look before sleeping, a stream that
+//! each they look every 100 ms whether the peer lives. While they look before sleeping, a stream that
 //! has run dry makes them look away for up to 1 µs, so that the peer writes undisturbed; who polls
 //! with the `try_…` forms does well to do so, too (`docs/waiting.md`).
 //!

@@ -30,6 +30,12 @@ impl Bit<'_> {
         self.word.fetch_or(self.mask, Ordering::Relaxed);
     }
 
+    /// Whether it is still there. (One that is shared may be another's.)
+    pub(super) fn is_set_by_me(self) -> bool {
+        // Relaxed: only this waiter sets it.
+        !self.shared && self.word.load(Ordering::Relaxed) & self.mask != 0
+    }
+
     /// W4.
     pub(super) fn sleep(self, host: &impl Host, until: u64) -> Slept {
         // Relaxed: the kernel compares the word again, under its lock.

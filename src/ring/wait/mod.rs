@@ -28,7 +28,7 @@ use crate::sync::{AtomicU32, Ordering, fence, light_barrier, pause};
 
 /// How long a sleeper sleeps at most before it looks again, and looks whether its peer lives. In
 /// nanoseconds, as all times here.
-pub(crate) const RECHECK: u64 = 50_000_000;
+pub(crate) const RECHECK: u64 = 100_000_000;
 /// The same, for a waiter whose kernel refuses the heavy barrier.
 const RECHECK_WITHOUT_BARRIER: u64 = 1_000_000;
 /// Looks between two readings of the clock.
@@ -157,14 +157,15 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
 
     fn sleep(&mut self) -> Result<T, RingError> {
         let (host, state, bit) = (self.host, self.host.state(), self.waiter.bit);
+        let (mut ever_set, mut seen_by_all) = (false, false);
         loop {
             let now = host.now();
-            let over = self.is_over(now);
             let mut limit = u64::MAX;
             // Who will not sleep needs no bit and no barrier.
-            if !over {
+            if !seen_by_all && !self.is_over(now) {
                 // W1.
                 bit.set();
+                ever_set = true;
                 // W2. SYNC(park): pairs with the light barrier of the waker.
                 if !host.barrier() {
                     limit = now.saturating_add(RECHECK_WITHOUT_BARRIER);
@@ -172,7 +173,7 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
             }
             // W3.
             if let Some(result) = self.look(now).transpose() {
-                if !over {
+                if ever_set {
                     bit.give_up(host);
                 }
                 return result;
@@ -187,6 +188,8 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
                 }
                 return result;
             }
+            // A bit that nobody has taken since the barrier need not be set again.
+            seen_by_all = slept == Slept::Interrupted && limit == u64::MAX && bit.is_set_by_me();
         }
     }
 

@@ -206,7 +206,7 @@ pub struct WaitStats {
     pub waits: u64,
     /// How often this side slept in the kernel.
     pub sleeps: u64,
-    /// How many of those sleeps no wake ended: the recheck of 50 ms, a time limit, a signal.
+    /// How many of those sleeps no wake ended: the recheck of 100 ms, a time limit, a signal.
     pub rechecks: u64,
     /// How often this side woke its peer: a system call each.
     pub wakes: u64,

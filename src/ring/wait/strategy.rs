@@ -4,7 +4,7 @@
 /// `set_wait_strategy`; the two sides of a ring need not agree, and `try_` calls never wait.
 ///
 /// The choice is looked at only after a first try has failed: it costs nothing on the hot path.
-/// Every strategy notices messages, closing, time limits, and (within 50 ms) a peer that has left
+/// Every strategy notices messages, closing, time limits, and (within 100 ms) a peer that has left
 /// or died. What each costs, measured, is in `docs/waiting.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

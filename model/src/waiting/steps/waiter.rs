@@ -56,13 +56,27 @@ impl Waiting {
 
     fn not_yet(&self, s: &mut State, side: Side) {
         match s.of(side).at {
-            At::First | At::AfterSleep => {
-                let first = if self.change == Change::BarrierBeforeBit { Pc::Barrier } else { Pc::SetBit };
-                s.of_mut(side).pc = first;
+            At::First => self.first_of_wait(s, side),
+            At::AfterSleep => {
+                let interrupted = s.of(side).slept == Slept::Interrupted;
+                match self.change {
+                    Change::BitNotSetAgain => {
+                        let p = s.of_mut(side);
+                        (p.at, p.pc) = (At::AfterBit, Pc::Look);
+                    }
+                    Change::BitAlwaysSetAgain => self.first_of_wait(s, side),
+                    _ if interrupted => s.of_mut(side).pc = Pc::BitStillSet,
+                    _ => self.first_of_wait(s, side),
+                }
             }
             At::AfterBit => s.of_mut(side).pc = Pc::Hint,
             At::BeforeNews => self.peer_gone(s, side),
         }
+    }
+
+    fn first_of_wait(&self, s: &mut State, side: Side) {
+        let first = if self.change == Change::BarrierBeforeBit { Pc::Barrier } else { Pc::SetBit };
+        s.of_mut(side).pc = first;
     }
 
     fn peer_gone(&self, s: &mut State, side: Side) {
@@ -116,6 +130,13 @@ impl Waiting {
             (p.at, p.pc) = (At::AfterBit, if blind { Pc::Hint } else { Pc::Look });
         };
         match pc {
+            Pc::BitStillSet => {
+                if s.load(side, word) == 0 {
+                    self.first_of_wait(s, side);
+                } else {
+                    look(s);
+                }
+            }
             Pc::SetBit => {
                 s.ghost.orphan[side as usize] = false;
                 s.ghost.idle_takes[side as usize] = 0;
