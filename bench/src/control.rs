@@ -2,7 +2,7 @@
 //! worker's standard input; before them one byte with the descriptors of the transport.
 
 use crate::plan::{Catalogue, Cell, Mode};
-use crate::transport::End;
+use crate::transport::{End, Notes};
 use anyhow::{Context, Result, bail};
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -94,6 +94,17 @@ pub(crate) enum Reply {
     Failed(String),
 }
 
+/// One side of a run.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Side {
+    /// Time of a core that it used, in nanoseconds.
+    pub cpu: u64,
+    /// From its start to its end, in nanoseconds.
+    pub took: u64,
+    /// What its ends say.
+    pub notes: Notes,
+}
+
 /// `CLOCK_MONOTONIC` in nanoseconds, which is one clock for all processes.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Times {
@@ -103,6 +114,8 @@ pub(crate) struct Times {
     pub(crate) ended: u64,
     /// The median round trip, where round trips were made.
     pub(crate) p50: Option<u64>,
+    /// What this side adds.
+    pub(crate) side: Side,
 }
 
 impl Times {
@@ -110,7 +123,7 @@ impl Times {
     /// last answer where answers come back.
     pub(crate) fn until(self, consumer: Self) -> Self {
         let ended = if self.p50.is_some() { self.ended } else { consumer.ended };
-        Self { started: self.started, ended, p50: self.p50 }
+        Self { started: self.started, ended, p50: self.p50, side: self.side }
     }
 }
 

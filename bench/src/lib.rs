@@ -25,8 +25,10 @@ mod results;
 mod runner;
 mod transport;
 mod transports;
+pub mod waiting;
 mod worker;
 
+pub use control::Side;
 pub use cores::{Cores, machine};
 pub use interrupt::Interrupted;
 pub use keeper::{Keeper, Kept};
@@ -37,7 +39,9 @@ pub use plan::{Catalogue, Cell, DEFAULT_SIZES, KNOWN_SIZES, Mode};
 pub use progress::Progress;
 pub use results::{Ratio, Row, median, paired, rows};
 pub use runner::{Pair, Run, Stage, Started};
-pub use transport::{Channel, End, Ends, Made, Processes, Receiver, Sender, ThreadEnds, Threads, Transport};
+pub use transport::{
+    Channel, End, Ends, Made, Notes, Processes, Receiver, Sender, ThreadEnds, Threads, Transport,
+};
 pub use transports::{PIPE, RING, TypedRing};
 pub use worker::worker;
 

@@ -111,6 +111,13 @@ fn row(one: &Measured, all: &[Measured], catalogue: &Catalogue) -> Result<Row> {
     })
 }
 
+/// The value below which that part of them lies.
+pub(crate) fn at_part(values: &mut [u64], part: f64) -> Option<u64> {
+    let last = values.len().checked_sub(1)?;
+    let at = ((last as f64) * part).round() as usize;
+    Some(*values.select_nth_unstable(at.min(last)).1)
+}
+
 impl Measured {
     /// Messages per second of each round.
     pub fn rates(&self) -> Vec<f64> {
@@ -119,7 +126,7 @@ impl Measured {
 }
 
 /// How many times as fast one is as the other, in the same rounds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
     /// The median of the rounds' ratios.
     pub median: f64,

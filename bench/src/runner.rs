@@ -1,6 +1,6 @@
 //! The workers and what is between them: started, watched, and always ended.
 
-use crate::control::{Assignment, CellName, EndIds, Go, Part, Reply, Times, send_fds};
+use crate::control::{Assignment, CellName, EndIds, Go, Part, Reply, Side, Times, send_fds};
 use crate::cores::{self, Cores};
 use crate::interrupt::Interrupt;
 use crate::keeper::Keeper;
@@ -173,6 +173,8 @@ pub struct Run {
     pub nanoseconds: u64,
     /// The median round trip in nanoseconds, where round trips were made.
     pub p50: Option<u64>,
+    /// Producer and consumer; one for both where they are threads.
+    pub sides: [Side; 2],
 }
 
 impl Run {
@@ -280,13 +282,13 @@ impl<'a> Pair<'a> {
             worker.tell(go)?;
         }
         let times: Vec<Times> = self.replies()?.into_iter().map(done).collect::<Result<_>>()?;
-        let times = match times[..] {
-            [both] => both,
-            [producer, consumer] => producer.until(consumer),
+        let (times, sides) = match times[..] {
+            [both] => (both, [both.side; 2]),
+            [producer, consumer] => (producer.until(consumer), [producer.side, consumer.side]),
             _ => bail!("{} workers for one channel", times.len()),
         };
         let nanoseconds = times.ended.saturating_sub(times.started);
-        Ok(Run { messages, nanoseconds, p50: times.p50 })
+        Ok(Run { messages, nanoseconds, p50: times.p50, sides })
     }
 
     /// Waits for one reply of each worker.

@@ -7,6 +7,8 @@
 use crate::keeper::Keeper;
 use crate::plan::{Cell, Mode};
 use anyhow::{Context, Result};
+use segring::WaitStats;
+use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -18,6 +20,11 @@ pub trait Sender {
     /// # Errors
     /// What the transport says.
     fn send(&mut self, first: u64, n: u64) -> Result<()>;
+
+    /// What it knows of its waits, since it was opened.
+    fn notes(&mut self) -> Notes {
+        Notes::default()
+    }
 }
 
 /// A consumer's end.
@@ -27,6 +34,60 @@ pub trait Receiver {
     /// # Errors
     /// What the transport says, and a message that is not the one sent.
     fn receive(&mut self, first: u64, n: u64) -> Result<()>;
+
+    /// What it knows of its waits, since it was opened; and of the messages of the last run.
+    fn notes(&mut self) -> Notes {
+        Notes::default()
+    }
+}
+
+/// What an end says besides moving messages. Counts are from its opening on.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Notes {
+    /// How often it slept.
+    pub sleeps: u64,
+    /// How often it woke its peer.
+    pub wakes: u64,
+    /// How often it looked away in a stream, and for how long all together, in nanoseconds.
+    pub slips: u64,
+    /// See `slips`.
+    pub slipped: u64,
+    /// Median and 99th percentile of the time from before a push to after its pop, in nanoseconds.
+    pub delay: Option<(u64, u64)>,
+    /// Median time of a push.
+    pub push: Option<u64>,
+}
+
+impl Notes {
+    /// Of one end between two looks.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            sleeps: self.sleeps - before.sleeps,
+            wakes: self.wakes - before.wakes,
+            slips: self.slips - before.slips,
+            slipped: self.slipped - before.slipped,
+            ..self
+        }
+    }
+
+    /// Of two ends of one side.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            sleeps: self.sleeps + other.sleeps,
+            wakes: self.wakes + other.wakes,
+            slips: self.slips + other.slips,
+            slipped: self.slipped + other.slipped,
+            delay: self.delay.or(other.delay),
+            push: self.push.or(other.push),
+        }
+    }
+}
+
+impl From<WaitStats> for Notes {
+    fn from(stats: WaitStats) -> Self {
+        let (sleeps, wakes, slips) = (stats.sleeps, stats.wakes, stats.slips);
+        Self { sleeps, wakes, slips, slipped: stats.slipped.as_nanos() as u64, ..Self::default() }
+    }
 }
 
 /// A row of the comparison: something that carries messages.

@@ -2,9 +2,9 @@
 
 mod threads;
 
-use crate::control::{Assignment, Go, Part, Reply, Times, receive_fds};
+use crate::control::{Assignment, Go, Part, Reply, Side, Times, receive_fds};
 use crate::plan::{Catalogue, Mode};
-use crate::transport::{Ends, Receiver, Sender};
+use crate::transport::{Ends, Notes, Receiver, Sender};
 use crate::{WORKER, cores, keeper};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
@@ -117,14 +117,31 @@ impl Work {
             _ => bail!("an assignment without fitting ends"),
         })
     }
+
+    fn notes(&mut self) -> Notes {
+        match self {
+            Self::Produce(sender) => sender.notes(),
+            Self::Consume(receiver) => receiver.notes(),
+            Self::Ask(sender, receiver) | Self::Answer(receiver, sender) => {
+                sender.notes().and(receiver.notes())
+            }
+        }
+    }
 }
 
-fn now() -> Result<u64> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).context("clock_gettime")?;
+fn read(clock: ClockId) -> Result<u64> {
+    let now = clock_gettime(clock).context("clock_gettime")?;
     Ok(now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64)
 }
 
+/// `CLOCK_MONOTONIC` in nanoseconds.
+pub(crate) fn now() -> Result<u64> {
+    read(ClockId::CLOCK_MONOTONIC)
+}
+
 fn run(work: &mut Work, go: Go) -> Result<Times> {
+    let before = work.notes();
+    let cpu = read(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
     let started = now()?;
     let mut p50 = None;
     match work {
@@ -138,7 +155,10 @@ fn run(work: &mut Work, go: Go) -> Result<Times> {
             }
         }
     }
-    Ok(Times { started, ended: now()?, p50 })
+    let ended = now()?;
+    let cpu = read(ClockId::CLOCK_THREAD_CPUTIME_ID)? - cpu;
+    let side = Side { cpu, took: ended - started, notes: work.notes().since(before) };
+    Ok(Times { started, ended, p50, side })
 }
 
 /// Sends each message after the answer to the one before; the median time from message to answer.

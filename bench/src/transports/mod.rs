@@ -3,6 +3,7 @@
 mod byte_ring;
 mod fifo;
 mod guarded;
+pub(crate) mod paced;
 mod pipe;
 mod posix_queue;
 mod ring;

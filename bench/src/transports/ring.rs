@@ -2,9 +2,11 @@
 
 use super::{Cell, Channel, End, Ends, Keeper, Made, Mode, Processes, Receiver, Sender, Transport};
 use crate::for_size;
+use crate::pause::Pause;
 use crate::payload::{batch_len, capacity, check, check_all, check_ends, fill, fill_all, fill_ends};
+use crate::transport::Notes;
 use anyhow::{Context, Result};
-use segring::{Layout, Name, RingError, Trusted, spsc};
+use segring::{Layout, Name, RingError, Trusted, WaitStrategy, spsc};
 use std::rc::Rc;
 
 /// `spsc::Ring`.
@@ -17,6 +19,10 @@ pub struct TypedRing {
     /// Single messages are built in their slots, each committed by itself, and read in place, as
     /// many as there are.
     pub built_in_place: bool,
+    /// What both sides do while they wait.
+    pub strategy: WaitStrategy,
+    /// The consumer of single messages never waits: it polls with `try_pop`.
+    pub polled: bool,
 }
 
 impl TypedRing {
@@ -54,7 +60,7 @@ impl Processes for TypedRing {
             Mode::Handover => Box::new(HandoverSender(InPlaceSender::<N>::open(&end, 1)?)),
             Mode::Bulk => Box::new(BulkSender::<N>::open(&end)?),
             _ if self.built_in_place => Box::new(InPlaceSender::<N>::open(&end, 1)?),
-            Mode::Single | Mode::RoundTrip => Box::new(SingleSender::<N>::open(&end)?),
+            Mode::Single | Mode::RoundTrip => Box::new(SingleSender::<N>::open(&end, self.strategy)?),
         }))
     }
 
@@ -64,7 +70,10 @@ impl Processes for TypedRing {
             Mode::Handover => Box::new(HandoverReceiver(InPlaceReceiver::<N>::open(&end)?)),
             Mode::Bulk => Box::new(BulkReceiver::<N>::open(&end)?),
             _ if self.built_in_place => Box::new(InPlaceReceiver::<N>::open(&end)?),
-            Mode::Single | Mode::RoundTrip => Box::new(SingleReceiver::<N>::open(&end)?),
+            Mode::Single if self.polled => {
+                Box::new(PollingReceiver(SingleReceiver::<N>::open(&end, self.strategy)?))
+            }
+            Mode::Single | Mode::RoundTrip => Box::new(SingleReceiver::<N>::open(&end, self.strategy)?),
         }))
     }
 }
@@ -78,7 +87,7 @@ fn api(mode: Mode) -> &'static str {
     }
 }
 
-type Ring<const N: usize> = spsc::Ring<[u64; N]>;
+pub(super) type Ring<const N: usize> = spsc::Ring<[u64; N]>;
 
 /// Removes the ring when the run is over. The workers are gone by then, so the semaphore set goes
 /// with this last attachment.
@@ -92,7 +101,7 @@ impl<const N: usize> Drop for Removed<N> {
     }
 }
 
-fn make<const N: usize>(asked: TypedRing, mode: Mode, keeper: &Rc<Keeper>) -> Result<Channel> {
+pub(super) fn make<const N: usize>(asked: TypedRing, mode: Mode, keeper: &Rc<Keeper>) -> Result<Channel> {
     let ring = Ring::<N>::builder(Name::private()).layout(asked.layout(mode, N * 8));
     let ring = ring.capacity(asked.capacity.unwrap_or(capacity(N * 8))).prefault(true);
     let ring = Removed(ring.create()?);
@@ -102,7 +111,7 @@ fn make<const N: usize>(asked: TypedRing, mode: Mode, keeper: &Rc<Keeper>) -> Re
     Ok(Channel::by_ids(vec![ring.0.id()], vec![Box::new(ring), Box::new(kept)]))
 }
 
-fn attach<const N: usize>(end: &End) -> Result<Ring<N>> {
+pub(super) fn attach<const N: usize>(end: &End) -> Result<Ring<N>> {
     let [id] = end.ids()?;
     Ok(Ring::<N>::builder(Name::id(id)).prefault(true).attach()?)
 }
@@ -118,8 +127,10 @@ struct SingleSender<const N: usize> {
 }
 
 impl<const N: usize> SingleSender<N> {
-    fn open(end: &End) -> Result<Self> {
-        Ok(Self { tx: attach(end)?.producer()?, message: message()? })
+    fn open(end: &End, strategy: WaitStrategy) -> Result<Self> {
+        let mut tx = attach(end)?.producer()?;
+        tx.set_wait_strategy(strategy);
+        Ok(Self { tx, message: message()? })
     }
 }
 
@@ -131,6 +142,10 @@ impl<const N: usize> Sender for SingleSender<N> {
         }
         Ok(())
     }
+
+    fn notes(&mut self) -> Notes {
+        self.tx.wait_stats().into()
+    }
 }
 
 struct SingleReceiver<const N: usize> {
@@ -139,8 +154,10 @@ struct SingleReceiver<const N: usize> {
 }
 
 impl<const N: usize> SingleReceiver<N> {
-    fn open(end: &End) -> Result<Self> {
-        Ok(Self { rx: attach(end)?.consumer()?, message: message()? })
+    fn open(end: &End, strategy: WaitStrategy) -> Result<Self> {
+        let mut rx = attach(end)?.consumer()?;
+        rx.set_wait_strategy(strategy);
+        Ok(Self { rx, message: message()? })
     }
 }
 
@@ -149,6 +166,30 @@ impl<const N: usize> Receiver for SingleReceiver<N> {
         for seq in first..first + n {
             self.rx.pop_into(&mut self.message).context("pop_into")?;
             check(&self.message, seq)?;
+        }
+        Ok(())
+    }
+
+    fn notes(&mut self) -> Notes {
+        self.rx.wait_stats().into()
+    }
+}
+
+/// A consumer that cannot sleep, and looks away for as long as the blocking one at most.
+struct PollingReceiver<const N: usize>(SingleReceiver<N>);
+
+impl<const N: usize> Receiver for PollingReceiver<N> {
+    fn receive(&mut self, first: u64, n: u64) -> Result<()> {
+        let SingleReceiver { rx, message } = &mut self.0;
+        for seq in first..first + n {
+            loop {
+                match rx.try_pop_into(message) {
+                    Ok(()) => break,
+                    Err(RingError::Empty) => Pause::Slip.wait(),
+                    Err(e) => return Err(e).context("try_pop_into"),
+                }
+            }
+            check(message, seq)?;
         }
         Ok(())
     }

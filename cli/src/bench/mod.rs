@@ -1,8 +1,10 @@
 //! `segring bench`: the ring against what else the system offers, as a table.
 
 mod report;
+mod waiting;
 
 use anyhow::{Context, Result};
+use segring_bench::waiting::Plan;
 use segring_bench::{Catalogue, DEFAULT_SIZES, Extent, Interrupted, Progress, Stage, measure, rows};
 use std::io::Write;
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ Examples:
   segring bench --quick --json               shorter runs, for programs
   segring bench --filter ring --sizes 56     the rings, beside the pipe
   segring bench --filter tcp --rounds 31     more rounds for a steadier median
+  segring bench --waiting                    what the ways of waiting cost
 
 Ratios compare runs of the same round, so they hold on a busy machine too.
 Exit status: 0; 1 if a message was not what was sent or a transport failed; 2 for a size or filter
@@ -32,6 +35,10 @@ pub(crate) struct BenchArgs {
     /// Print an array of rows instead of the table.
     #[arg(long)]
     json: bool,
+    /// What each way of waiting costs, instead of the comparison: delay, time of a core, idle
+    /// consumers. About 1 min; with --quick 15 s.
+    #[arg(long, conflicts_with_all = ["filter", "sizes", "messages"])]
+    waiting: bool,
     /// Only transports whose name contains this (and the pipe and the limits, for the ratios).
     /// Repeatable.
     #[arg(long, value_name = "TRANSPORT")]
@@ -56,7 +63,7 @@ pub(crate) fn worker() -> Option<ExitCode> {
 }
 
 fn catalogue() -> Catalogue {
-    Catalogue::with(Vec::new())
+    Catalogue::with(segring_bench::waiting::transports())
 }
 
 /// `segring bench`.
@@ -71,7 +78,9 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode> {
             return Ok(ExitCode::from(USAGE));
         }
     };
-    match compare(&args, &catalogue, &sizes, &filter) {
+    let measured =
+        if args.waiting { waiting(&args, &catalogue) } else { compare(&args, &catalogue, &sizes, &filter) };
+    match measured {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(error) => match error.downcast_ref::<Interrupted>() {
             Some(interrupted) => {
@@ -93,6 +102,21 @@ fn compare(args: &BenchArgs, catalogue: &Catalogue, sizes: &[usize], filter: &[S
         serde_json::to_string_pretty(&rows).context("rows as JSON")? + "\n"
     } else {
         report::report(&rows, &stage.cores).context("report")?
+    };
+    print(&text)
+}
+
+fn waiting(args: &BenchArgs, catalogue: &Catalogue) -> Result<()> {
+    let stage = Stage::set(catalogue)?;
+    let mut progress = Progress::new()?;
+    let (rounds, run) = if args.quick { (3, 14) } else { (13, 50) };
+    let plan =
+        Plan { rounds: args.rounds.unwrap_or(rounds), run: Duration::from_millis(run), quick: args.quick };
+    let measured = segring_bench::waiting::run(catalogue, &stage, plan, &mut progress)?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&measured).context("figures as JSON")? + "\n"
+    } else {
+        waiting::report(&measured, &stage.cores).context("report")?
     };
     print(&text)
 }

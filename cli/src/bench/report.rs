@@ -155,7 +155,7 @@ fn millions(per_second: f64) -> String {
 }
 
 /// Three digits that count, and never fewer than the whole number.
-fn digits(value: f64) -> String {
+pub(super) fn digits(value: f64) -> String {
     let decimals = match value {
         v if v >= 99.95 => 0,
         v if v >= 9.995 => 1,
