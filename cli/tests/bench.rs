@@ -158,6 +158,47 @@ fn check_rows(rows: &[Value]) {
 }
 
 #[test]
+fn the_ways_of_waiting_are_measured_and_nothing_is_left() {
+    let args = ["--waiting", "--quick", "--json", "--rounds", "1"];
+    let Some((code, printed, errors)) = run_isolated("ways of waiting", &args, |_| {}) else { return };
+    assert_eq!(code, Some(0), "{errors}");
+    let all: Value = serde_json::from_str(&printed).expect("an object");
+    let rows = |of: &str| all[of].as_array().unwrap_or_else(|| panic!("{of}: {all}")).clone();
+    let names =
+        |of: &str| rows(of).iter().map(|row| row["strategy"].to_string()).collect::<Vec<_>>().join(" ");
+    assert_eq!(names("strategies"), r#""busy spin" "yield" "adaptive" "sleep""#);
+    assert_eq!(names("paces").matches("yield").count(), 3);
+    assert_eq!(names("idle"), r#""adaptive" "sleep""#);
+    for row in rows("strategies") {
+        assert!(
+            row["stream_per_s"].as_f64() > Some(0.0) && row["round_trip_ns"].as_f64() > Some(0.0),
+            "{row}"
+        );
+        let slept = row["sleeps_per_round_trip"].as_f64().expect("a number") > 0.0;
+        match row["strategy"].as_str() {
+            Some("busy spin" | "yield") => assert!(!slept, "{row}"),
+            Some("sleep") => assert!(slept, "{row}"),
+            _ => {}
+        }
+    }
+    for row in rows("paces") {
+        assert!(row["delay_p50_ns"].as_f64() > Some(0.0), "{row}");
+        assert!(row["delay_p99_ns"].as_f64() >= row["delay_p50_ns"].as_f64(), "{row}");
+        assert!(row["cpu"].as_f64() > Some(0.0) && row["push_ns"].as_f64() > Some(0.0), "{row}");
+    }
+    for row in rows("idle") {
+        assert!(row["sleeps"].as_u64() > Some(0) && row["cpu_ns"].as_u64() > Some(0), "{row}");
+    }
+    for ratio in ["asleep_vs_futex", "adaptive_vs_polled"] {
+        assert!(all[ratio]["median"].as_f64() > Some(0.0), "{ratio}: {all}");
+    }
+    let mut command = Command::new(PROGRAM);
+    command.args(["bench", "--waiting", "--filter", "tcp"]);
+    let output = wait(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn"));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
 fn sizes_and_filter() {
     let run = |args: &[&str]| {
         let mut command = Command::new(PROGRAM);

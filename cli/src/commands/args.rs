@@ -1,7 +1,7 @@
 //! What several commands are told on the command line.
 
 use clap::builder::ValueParser;
-use segring::Name;
+use segring::{Name, WaitStrategy};
 
 /// Which ring.
 pub(crate) fn parse_name(text: &str) -> Result<Name, String> {
@@ -58,6 +58,31 @@ pub(crate) struct JoinArgs {
     /// Trust a ring that this user (a number) has made. May be given several times.
     #[arg(long, value_name = "UID")]
     pub(crate) allow_user: Vec<u32>,
+
+    /// What to do while there is nothing to do: look for a while and then sleep, look all the time
+    /// (takes a core), let others run in between, or sleep at once.
+    #[arg(long, value_name = "HOW", value_enum, default_value = "adaptive")]
+    pub(crate) wait: Wait,
+}
+
+/// [`WaitStrategy`] on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Wait {
+    Adaptive,
+    BusySpin,
+    Yield,
+    Sleep,
+}
+
+impl From<Wait> for WaitStrategy {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::Adaptive => Self::Adaptive,
+            Wait::BusySpin => Self::BusySpin,
+            Wait::Yield => Self::Yield,
+            Wait::Sleep => Self::Sleep,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     interrupt::watch()?;
-    let (_ring, rx, stats) = join::join(&args.join, ByteRing::consumer)?;
+    let (_ring, mut rx, stats) = join::join(&args.join, ByteRing::consumer)?;
+    rx.set_wait_strategy(args.join.wait.into());
     // SAFETY: this user has named the ring, and its mode and creator were checked: nobody is let in
     // but through segring. What is read goes to write(2) and into comparisons, which stay in bounds
     // whatever the bytes are.

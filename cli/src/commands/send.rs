@@ -44,7 +44,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     interrupt::watch()?;
-    let (ring, tx, stats) = join::join(&args.join, ByteRing::producer)?;
+    let (ring, mut tx, stats) = join::join(&args.join, ByteRing::producer)?;
+    tx.set_wait_strategy(args.join.wait.into());
     if stats.closed {
         bail!("the ring is closed for good; remove it with: segring rm {}", args.join.name);
     }

@@ -1,8 +1,9 @@
 //! Streams that come through, one after the other, whole or kept apart.
 
 use super::name::TestName;
-use super::side::{Side, is_live, noise, run, until_met, until_ring};
+use super::side::{Side, is_live, noise, run, segring, until_met, until_ring};
 use segring::Peer;
+use std::process::Stdio;
 
 /// A few MB, and sizes around the edges of pipes and records.
 const LENGTHS: [usize; 6] = [0, 1, 4096, (128 << 10) - 8, 1_000_003, 9 << 20];
@@ -29,6 +30,25 @@ fn a_stream_passes_byte_for_byte_whoever_comes_first() {
             name.is_gone();
         }
     }
+}
+
+#[test]
+fn a_stream_passes_whatever_its_sides_do_while_they_wait() {
+    for (sender, receiver) in [("busy-spin", "sleep"), ("sleep", "yield"), ("yield", "busy-spin")] {
+        let name = TestName::new("wait");
+        let mut command = segring(&["send", name.as_str(), "--wait", sender, "--capacity", "64K"]);
+        command.stdin(Stdio::piped());
+        let mut tx = Side::start(command);
+        let rx = Side::start(segring(&["recv", name.as_str(), "--wait", receiver, "--capacity", "64K"]));
+        let data = noise(1 << 20);
+        tx.feed(&data);
+        tx.end().expect(0, "");
+        let received = rx.end();
+        received.expect(0, "");
+        assert!(received.out == data, "{sender}, {receiver}");
+        name.is_gone();
+    }
+    run(&["recv", "any", "--wait", "nap"]).expect(2, "busy-spin");
 }
 
 #[test]
