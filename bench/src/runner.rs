@@ -29,7 +29,7 @@ pub struct Stage<'a> {
     pub cores: Cores,
     pub(crate) catalogue: &'a Catalogue,
     pub(crate) keeper: Rc<Keeper>,
-    pub(crate) interrupt: Interrupt,
+    pub(crate) interrupt: Rc<Interrupt>,
 }
 
 impl<'a> Stage<'a> {
@@ -40,8 +40,16 @@ impl<'a> Stage<'a> {
     /// What the system says.
     pub fn set(catalogue: &'a Catalogue) -> Result<Self> {
         // Before anything exists that a signal could leave behind.
-        let interrupt = Interrupt::install()?;
+        let interrupt = Rc::new(Interrupt::install()?);
         Ok(Self { cores: cores::choose()?, catalogue, keeper: Keeper::start()?, interrupt })
+    }
+
+    /// The same, with both sides on the first of the two cores.
+    pub(crate) fn on_one_core(&self) -> Self {
+        let core = self.cores.pair.map_or(0, |(first, _)| first);
+        let cores = Cores { pair: Some((core, core)), note: format!("core {core}") };
+        let (keeper, interrupt) = (self.keeper.clone(), self.interrupt.clone());
+        Self { cores, catalogue: self.catalogue, keeper, interrupt }
     }
 
     /// Why this system or library cannot do it, if it cannot.

@@ -52,8 +52,10 @@ pub struct Notes {
     pub slips: u64,
     /// See `slips`.
     pub slipped: u64,
-    /// Median and 99th percentile of the time from before a push to after its pop, in nanoseconds.
-    pub delay: Option<(u64, u64)>,
+    /// Median time from before a push to after its pop, in nanoseconds.
+    pub delay: Option<u64>,
+    /// Its 99th percentile, of 100 messages or more.
+    pub delay_p99: Option<u64>,
     /// Median time of a push.
     pub push: Option<u64>,
 }
@@ -78,6 +80,7 @@ impl Notes {
             slips: self.slips + other.slips,
             slipped: self.slipped + other.slipped,
             delay: self.delay.or(other.delay),
+            delay_p99: self.delay_p99.or(other.delay_p99),
             push: self.push.or(other.push),
         }
     }

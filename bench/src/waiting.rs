@@ -56,6 +56,8 @@ pub fn transports() -> Vec<Transport> {
 /// How long nothing comes, at the end.
 const IDLE: Duration = Duration::from_secs(10);
 const QUICK_IDLE: Duration = Duration::from_secs(1);
+/// How often, in turn.
+const IDLE_ROUNDS: u32 = 3;
 
 fn paced_name(strategy: WaitStrategy, gap: Duration) -> String {
     format!("{}, every {gap:?}", name(strategy))
@@ -89,10 +91,14 @@ pub struct Waiting {
     pub strategies: Vec<Strategy>,
     /// A row for each way of waiting and each pace.
     pub paces: Vec<Pace>,
+    /// Ping-pongs with both sides on one core, the bare futex's last.
+    pub one_core: Vec<OneCore>,
     /// Consumers to whom nothing came.
     pub idle: Vec<Idle>,
     /// Median round trip of two sides that sleep on a bare futex.
     pub bare_futex_ns: Option<f64>,
+    /// Their sleeps in one of them.
+    pub bare_futex_sleeps: Option<f64>,
     /// Median round trip of the ring with both sides asleep, by the bare futex's of the same round.
     pub asleep_vs_futex: Option<Ratio>,
     /// Messages a second of a stream whose consumer may sleep, by those of one whose consumer polls.
@@ -110,6 +116,8 @@ pub struct Strategy {
     pub strategy: &'static str,
     /// Messages per second in a stream.
     pub stream_per_s: Option<f64>,
+    /// Sleeps of both sides for each message of it.
+    pub stream_sleeps: Option<f64>,
     /// How long a side looked away each time that the stream ran dry; 0 if it never did.
     pub stream_slip_ns: Option<f64>,
     /// Median round trip.
@@ -129,7 +137,7 @@ pub struct Pace {
     pub gap_ns: u64,
     /// From before a push to after its pop.
     pub delay_p50_ns: Option<f64>,
-    /// Of 100 messages one takes longer.
+    /// Of 100 messages one takes longer. None where a run has fewer.
     pub delay_p99_ns: Option<f64>,
     /// Part of a core that the consumer used.
     pub cpu: Option<f64>,
@@ -137,6 +145,17 @@ pub struct Pace {
     pub push_ns: Option<f64>,
     /// How often the consumer slept for each message.
     pub sleeps: Option<f64>,
+}
+
+/// Two sides that share a core.
+#[derive(Debug, Serialize)]
+pub struct OneCore {
+    /// Of both sides.
+    pub strategy: &'static str,
+    /// Median round trip.
+    pub round_trip_ns: Option<f64>,
+    /// Sleeps of both sides in one round trip.
+    pub sleeps_per_round_trip: Option<f64>,
 }
 
 /// No message for a while.
@@ -170,7 +189,7 @@ pub fn run(catalogue: &Catalogue, stage: &Stage<'_>, plan: Plan, progress: &mut 
     let steady = measure(&cells, stage, extent, progress)?;
     let mut paces = Vec::new();
     for gap in GAPS {
-        // Enough for a 99th percentile of many rounds together, and no longer than it must be.
+        // Enough for a 99th percentile of each run, but where that would take seconds.
         let messages = (5 * plan.run.as_nanos() / gap.as_nanos()).clamp(20, 5000) as u64;
         let cells: Vec<Cell> = STRATEGIES
             .into_iter()
@@ -180,11 +199,17 @@ pub fn run(catalogue: &Catalogue, stage: &Stage<'_>, plan: Plan, progress: &mut 
         let measured = measure(&cells, stage, extent, progress)?;
         paces.extend(measured.iter().zip(STRATEGIES).map(|(one, s)| Pace::of(name(s), gap, &one.runs)));
     }
+    let one_core = one_core(&cell, stage, extent, progress)?;
     let idle = if plan.quick { QUICK_IDLE } else { IDLE };
-    let idle = [WaitStrategy::Adaptive, WaitStrategy::Sleep]
-        .into_iter()
-        .map(|s| Idle::measure(name(s), cell(&paced_name(s, idle), Mode::Single, paced::SIZE)?, stage))
-        .collect::<Result<_>>()?;
+    let mut idlers = Vec::new();
+    for _ in 0..if plan.quick { 1 } else { IDLE_ROUNDS } {
+        for s in [WaitStrategy::Adaptive, WaitStrategy::Sleep] {
+            let cell = cell(&paced_name(s, idle), Mode::Single, paced::SIZE)?;
+            idlers.push(Idle::measure(name(s), cell, stage)?);
+        }
+    }
+    // Rounds of one strategy side by side.
+    idlers.sort_by_key(|idler| idler.strategy);
 
     let find = |transport: &str, mode| {
         steady.iter().find(|one| one.cell.transport == transport && one.cell.mode == mode)
@@ -200,13 +225,42 @@ pub fn run(catalogue: &Catalogue, stage: &Stage<'_>, plan: Plan, progress: &mut 
             })
             .collect(),
         paces,
-        idle,
+        one_core,
+        idle: idlers,
         bare_futex_ns: find(limits::FUTEX, Mode::RoundTrip).and_then(|one| median(&p50s(one))),
+        bare_futex_sleeps: find(limits::FUTEX, Mode::RoundTrip).and_then(|one| sleeps_per_message(&one.runs)),
         asleep_vs_futex: asleep.and_then(|(ring, futex)| paired(&p50s(ring), &p50s(futex))),
         adaptive_vs_polled: adaptive.and_then(|(ring, polled)| paired(&ring.rates(), &polled.rates())),
         polled_per_s: adaptive.and_then(|(_, polled)| median(&polled.rates())),
         rounds: plan.rounds,
     })
+}
+
+/// Round trips of sides that spin on one core: each takes a time slice of the scheduler.
+const SLICES: u64 = 16;
+/// Round trips of the others, there.
+const TRIPS: u64 = 2000;
+
+fn one_core(
+    cell: &impl Fn(&str, Mode, usize) -> Result<Cell>,
+    stage: &Stage<'_>,
+    extent: Extent,
+    progress: &mut Progress,
+) -> Result<Vec<OneCore>> {
+    let stage = stage.on_one_core();
+    let mut rows = Vec::new();
+    let [spinning, others @ ..] = STRATEGIES.map(name);
+    for (names, messages) in [(vec![spinning], SLICES), ([&others[..], &[limits::FUTEX]].concat(), TRIPS)] {
+        let cells: Vec<Cell> =
+            names.into_iter().map(|name| cell(name, Mode::RoundTrip, SIZE)).collect::<Result<_>>()?;
+        let extent = Extent { messages: Some(messages), ..extent };
+        rows.extend(measure(&cells, &stage, extent, progress)?.iter().map(|one| OneCore {
+            strategy: one.cell.transport,
+            round_trip_ns: median(&p50s(one)),
+            sleeps_per_round_trip: sleeps_per_message(&one.runs),
+        }));
+    }
+    Ok(rows)
 }
 
 fn p50s(one: &Measured) -> Vec<f64> {
@@ -218,6 +272,14 @@ fn median_of(runs: &[Run], figure: impl Fn(&Run) -> Option<f64>) -> Option<f64> 
     median(&runs.iter().filter_map(figure).collect::<Vec<_>>())
 }
 
+/// Of both sides, for each message or round trip.
+fn sleeps_per_message(runs: &[Run]) -> Option<f64> {
+    median_of(runs, |run| {
+        let sleeps: u64 = run.sides.iter().map(|side| side.notes.sleeps).sum();
+        Some(sleeps as f64 / run.messages as f64)
+    })
+}
+
 /// How long the sides looked away each time.
 fn slip(run: &Run) -> Option<f64> {
     let slips: u64 = run.sides.iter().map(|side| side.notes.slips).sum();
@@ -227,17 +289,14 @@ fn slip(run: &Run) -> Option<f64> {
 
 impl Strategy {
     fn of(strategy: &'static str, stream: &Measured, trips: &Measured) -> Self {
-        let sleeps = |run: &Run| {
-            let sleeps: u64 = run.sides.iter().map(|side| side.notes.sleeps).sum();
-            Some(sleeps as f64 / run.messages as f64)
-        };
         Self {
             strategy,
             stream_per_s: median(&stream.rates()),
             stream_slip_ns: median_of(&stream.runs, slip),
             round_trip_ns: median(&p50s(trips)),
             round_trip_slip_ns: median_of(&trips.runs, slip),
-            sleeps_per_round_trip: median_of(&trips.runs, sleeps),
+            sleeps_per_round_trip: sleeps_per_message(&trips.runs),
+            stream_sleeps: sleeps_per_message(&stream.runs),
         }
     }
 }
@@ -248,8 +307,8 @@ impl Pace {
         Self {
             strategy,
             gap_ns: gap.as_nanos() as u64,
-            delay_p50_ns: median_of(runs, |run| run.sides[consumer].notes.delay.map(|d| d.0 as f64)),
-            delay_p99_ns: median_of(runs, |run| run.sides[consumer].notes.delay.map(|d| d.1 as f64)),
+            delay_p50_ns: median_of(runs, |run| run.sides[consumer].notes.delay.map(|d| d as f64)),
+            delay_p99_ns: median_of(runs, |run| run.sides[consumer].notes.delay_p99.map(|d| d as f64)),
             cpu: median_of(runs, |run| {
                 let side = run.sides[consumer];
                 Some(side.cpu as f64 / side.took.max(1) as f64)

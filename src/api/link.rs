@@ -40,6 +40,21 @@ impl Role {
     }
 }
 
+/// What shared memory says about the peer and the ring. Only the kernel knows.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Hint {
+    /// The peer with this epoch has written that it leaves.
+    left: Option<u32>,
+    removed: bool,
+}
+
+/// One waiter on each word of an SPSC ring: one bit.
+const ONE_WAITER: u32 = 1;
+
+/// A peer that has written its goodbye and not yet stood up is looked at so often; after that, and
+/// when a removed ring's peer lives on, only every recheck.
+const FOLLOWED_AT_MOST: u32 = 16;
+
 /// What every handle has besides its half of the algorithm. Dropping it is leaving.
 pub(crate) struct Link {
     role: Role,
@@ -53,6 +68,8 @@ pub(crate) struct Link {
     told: Cell<Option<u32>>,
     /// The peer whose going would be told next.
     untold: Cell<Option<u32>>,
+    /// The hint last followed, and how often it led to nothing.
+    followed: Cell<(Hint, u32)>,
     seat: Seat,
 }
 
@@ -69,6 +86,7 @@ impl Link {
             trust: None,
             told: Cell::new(None),
             untold: Cell::new(None),
+            followed: Cell::default(),
             seat,
         };
         // A peer that waits for somebody to come need not wait for its recheck.
@@ -109,8 +127,7 @@ impl Link {
 
     /// A wait of this side, which is at `position`.
     pub(crate) fn waiter(&self, position: u64, deadline: Option<u64>) -> wait::Waiter<'_> {
-        // One waiter on each word of an SPSC ring: one bit.
-        let bit = wait::Bit { word: word(self.cursors(), self.role), mask: 1, shared: false };
+        let bit = wait::Bit { word: word(self.cursors(), self.role), mask: ONE_WAITER, shared: false };
         wait::Waiter { bit, position, deadline }
     }
 
@@ -142,6 +159,10 @@ impl Link {
     pub(crate) fn deadline(&self, timeout: Duration) -> Option<u64> {
         let nanos = u64::try_from(timeout.as_nanos()).ok()?;
         self.parking.now().checked_add(nanos)
+    }
+
+    fn hint(&self) -> Hint {
+        Hint { left: self.region().says_goodbye(self.role.peer().seat()), removed: self.is_flagged_removed() }
     }
 
     fn is_removed(&self) -> bool {
@@ -193,11 +214,15 @@ impl wait::Host for Link {
     }
 
     fn has_hint(&self) -> bool {
-        let left = self.region().says_goodbye(self.role.peer().seat());
-        (left.is_some() && left != self.told.get()) || self.is_flagged_removed()
+        let hint = self.hint();
+        let interesting = (hint.left.is_some() && hint.left != self.told.get()) || hint.removed;
+        let (followed, times) = self.followed.get();
+        interesting && (hint != followed || times < FOLLOWED_AT_MOST)
     }
 
     fn news(&self) -> Option<RingError> {
+        let (hint, (followed, times)) = (self.hint(), self.followed.get());
+        self.followed.set((hint, if hint == followed { times.saturating_add(1) } else { 1 }));
         let (died, epoch) = match self.region().occupancy(self.role.peer().seat()) {
             Ok(Occupancy::Live { .. }) => return None,
             Ok(Occupancy::Left { epoch }) => (false, Some(epoch)),
@@ -219,6 +244,10 @@ impl wait::Host for Link {
         if let Some(epoch) = self.untold.take() {
             self.told.set(Some(epoch));
         }
+    }
+
+    fn bits(&self) -> u32 {
+        ONE_WAITER
     }
 
     fn state(&self) -> &wait::WaitState {

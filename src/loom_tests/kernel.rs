@@ -103,6 +103,9 @@ impl wait::Host for Side {
         None
     }
     fn told(&self) {}
+    fn bits(&self) -> u32 {
+        0b11
+    }
     fn state(&self) -> &WaitState {
         &self.waits
     }

@@ -13,8 +13,9 @@ pub enum RingError {
     /// The producer has closed the ring, and every message has been taken.
     #[error("the ring is closed")]
     Closed,
-    /// The peer has left (`died: false`) or was killed (`died: true`). Said once for each peer that
-    /// goes; calling again waits for a successor.
+    /// The peer has left (`died: false`) or was killed (`died: true`). Said once by a handle for a
+    /// peer that is gone when it looks; calling again waits for a successor. A peer that was replaced
+    /// before that is not told.
     #[error("the peer {}; call again to wait for a successor", if *.died { "died" } else { "has left" })]
     PeerGone {
         /// The kernel released the peer's seat; it did not leave by itself.

@@ -138,6 +138,7 @@ impl TestChild {
 
     /// The next line that the child says with [`say`]. `None` when it has ended.
     pub fn hear(&mut self) -> Option<String> {
+        let _watchdog = watchdog("a child that says nothing");
         let mut line = String::new();
         loop {
             line.clear();

@@ -1,9 +1,9 @@
 //! What happens exactly between two steps of a waiter or a waker.
 
 use crate::common::{TestChild, TestName, listen, say, watchdog};
-use crate::interpose::{Moment, clocks_read, happened, plan};
+use crate::interpose::{Moment, clocks_read, happened, looks_at_semaphores, plan};
 use segring::spsc::Ring;
-use segring::{RingError, WaitStrategy};
+use segring::{Peer, RingError, Stats, WaitStrategy};
 use std::time::Duration;
 
 #[test]
@@ -110,5 +110,91 @@ fn waits_read_the_monotonic_clock_only() {
         assert_eq!(tx.push_timeout(2, Duration::from_millis(2)).unwrap_err().error, RingError::TimedOut);
         assert_eq!(clocks_read(), [libc::CLOCK_MONOTONIC], "{strategy:?}");
         assert_eq!(rx.try_pop(), Ok(1));
+    }
+}
+
+/// A sleeper without a time limit whose waker was killed is woken by the next one that joins.
+#[test]
+fn a_successor_wakes_who_a_killed_waker_left_asleep() {
+    let name = TestName::new("successor");
+    let ring = Ring::<u64>::builder(name.name()).create().unwrap();
+    let mut consumer = TestChild::spawn("told consumer", &[name.as_str()]);
+    consumer.expect("empty");
+    let mut next = 0;
+    loop {
+        let mut waker = TestChild::spawn("killed waker", &[name.as_str()]);
+        waker.expect("sits");
+        // Time to fall asleep. If it takes longer, nobody is woken, and it is tried again.
+        std::thread::sleep(Duration::from_millis(50));
+        waker.tell("push");
+        let killed = waker.hear().is_none();
+        drop(waker);
+        if killed {
+            break;
+        }
+        next += 1;
+        consumer.expect("Ok(0)");
+        assert!(next < 3, "the consumer never sleeps");
+    }
+    let tx = ring.producer().unwrap();
+    consumer.expect("Ok(0)");
+    drop(tx);
+}
+
+#[test]
+fn removal_wakes_a_sleeper_that_nobody_can_come_to() {
+    let name = TestName::new("removal");
+    let ring = Ring::<u64>::builder(name.name()).create().unwrap();
+    let mut consumer = TestChild::spawn("told consumer", &[name.as_str()]);
+    consumer.expect("empty");
+    std::thread::sleep(Duration::from_millis(50));
+    ring.remove().unwrap();
+    for _ in 0..3 {
+        consumer.expect("Err(Removed)");
+    }
+}
+
+/// Whoever is woken by a leaving peer finds its seat free: else it would sleep again.
+#[test]
+fn a_leaving_side_wakes_after_it_has_left() {
+    let name = TestName::new("leaves");
+    let ring = std::sync::Arc::new(Ring::<u64>::builder(name.name()).create().unwrap());
+    let (tx, rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    // Said after it: a panic within a system call would end the process, and leave the ring.
+    let found = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let look = |side: fn(&Stats) -> Peer| {
+        let (ring, found) = (ring.clone(), found.clone());
+        plan(Moment::Wake, move || found.lock().unwrap().push(ring.stats().map(|stats| side(&stats))));
+    };
+    look(|stats| stats.producer);
+    drop(tx);
+    assert!(happened());
+    look(|stats| stats.consumer);
+    drop(rx);
+    assert!(happened());
+    let found: Vec<_> = found.lock().unwrap().drain(..).map(Result::unwrap).collect();
+    assert_eq!(found, [Peer::Left, Peer::Left]);
+}
+
+/// A removed ring whose peers go on is a usual thing. A mark in shared memory that stays there must
+/// not make a waiter ask the kernel at each look.
+#[test]
+fn a_mark_that_stays_is_not_followed_for_ever() {
+    for strategy in [WaitStrategy::BusySpin, WaitStrategy::Yield, WaitStrategy::Adaptive, WaitStrategy::Sleep]
+    {
+        let name = TestName::new("removed-live");
+        let ring = Ring::<u64>::builder(name.name()).create().unwrap();
+        let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+        ring.remove().unwrap();
+        rx.set_wait_strategy(strategy);
+        looks_at_semaphores();
+        assert_eq!(rx.pop_timeout(Duration::from_millis(20)), Err(RingError::TimedOut));
+        let looks = looks_at_semaphores();
+        assert!(looks < 100, "{strategy:?}: {looks} looks at semaphores in one wait");
+        tx.push(1).unwrap();
+        assert_eq!(rx.pop(), Ok(1));
+        drop(tx);
+        assert_eq!(rx.pop(), Err(RingError::PeerGone { died: false }));
+        assert_eq!(rx.pop(), Err(RingError::Removed));
     }
 }

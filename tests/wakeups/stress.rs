@@ -195,8 +195,9 @@ fn sleepers_are_always_woken() {
         let runs: Vec<_> = (0..RINGS)
             .map(|ring| std::thread::spawn(move || (seed + ring, run(seed + ring, "on"))))
             .collect();
-        for run in runs {
-            let (seed, woken) = run.join().expect("a run");
+        // All of them, before one may fail: each has a ring to remove.
+        let runs: Vec<_> = runs.into_iter().map(|run| run.join().expect("a run")).collect();
+        for (seed, woken) in runs {
             total += woken.unwrap_or_else(|| panic!("a wakeup was lost (seed {seed})"));
         }
         seed += RINGS;

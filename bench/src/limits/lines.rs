@@ -5,7 +5,7 @@ use crate::keeper::Keeper;
 use crate::memory::{self, LINE, Memory, TWO_LINES};
 use crate::payload::{check_all, fill_all};
 use crate::plan::{Cell, Mode};
-use crate::transport::{Channel, End, Made, Processes, Receiver, Sender};
+use crate::transport::{Channel, End, Made, Notes, Processes, Receiver, Sender};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use std::rc::Rc;
@@ -179,31 +179,35 @@ impl Processes for PingPong {
 struct Line<const N: usize> {
     memory: Memory,
     sleeps: bool,
+    /// How often it slept.
+    slept: u64,
 }
 
 impl<const N: usize> Line<N> {
     fn open(end: &End, sleeps: bool) -> Result<Self> {
-        Ok(Self { memory: Memory::open(end, PING_PONG_BYTES)?, sleeps })
+        Ok(Self { memory: Memory::open(end, PING_PONG_BYTES)?, sleeps, slept: 0 })
     }
 
-    fn sleep_until(&self, wanted: u32) -> Result<()> {
+    fn sleep_until(&mut self, wanted: u32) -> Result<()> {
         loop {
             // Acquire: pairs with the waker's store.
             let word = self.memory.half_word(FUTEX).load(Ordering::Acquire);
             if word == wanted {
                 return Ok(());
             }
-            self.futex(libc::FUTEX_WAIT, word)?;
+            self.slept += u64::from(self.futex(libc::FUTEX_WAIT, word)?);
         }
     }
 
-    fn futex(&self, operation: i32, value: u32) -> Result<()> {
+    /// `false`: it did not sleep.
+    fn futex(&self, operation: i32, value: u32) -> Result<bool> {
         let word = self.memory.half_word(FUTEX).as_ptr();
         let no_limit = std::ptr::null::<libc::timespec>();
         // SAFETY: the word lies in the attached segment; no other pointer is passed.
         let result = unsafe { libc::syscall(libc::SYS_futex, word, operation, value, no_limit) };
         match Errno::result(result) {
-            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => Ok(()),
+            Ok(_) => Ok(true),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(false),
             Err(e) => Err(e).context("futex"),
         }
     }
@@ -238,5 +242,9 @@ impl<const N: usize> Receiver for Line<N> {
             check_all(&message, seq)?;
         }
         Ok(())
+    }
+
+    fn notes(&mut self) -> Notes {
+        Notes { sleeps: self.slept, ..Notes::default() }
     }
 }

@@ -103,7 +103,9 @@ impl Receiver for PacedReceiver {
     }
 
     fn notes(&mut self) -> Notes {
-        let delay = at_part(&mut self.delays, 0.5).zip(at_part(&mut self.delays, 0.99));
-        Notes { delay, ..self.rx.wait_stats().into() }
+        let delay = at_part(&mut self.delays, 0.5);
+        // Of fewer, it would be the longest.
+        let delay_p99 = if self.delays.len() < 100 { None } else { at_part(&mut self.delays, 0.99) };
+        Notes { delay, delay_p99, ..self.rx.wait_stats().into() }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     json: bool,
     /// What each way of waiting costs, instead of the comparison: delay, time of a core, idle
-    /// consumers. About 1 min; with --quick 15 s.
+    /// consumers. About 2 min; with --quick 15 s.
     #[arg(long, conflicts_with_all = ["filter", "sizes", "messages"])]
     waiting: bool,
     /// Only transports whose name contains this (and the pipe and the limits, for the ratios).

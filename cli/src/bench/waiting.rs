@@ -18,6 +18,7 @@ pub(super) fn report(waiting: &Waiting, cores: &Cores) -> Result<String, fmt::Er
     }
     strategies(&mut out, waiting)?;
     paces(&mut out, waiting)?;
+    one_core(&mut out, waiting)?;
     idle(&mut out, waiting)?;
     reading(&mut out, waiting)?;
     Ok(out)
@@ -27,36 +28,56 @@ fn strategies(out: &mut String, waiting: &Waiting) -> fmt::Result {
     writeln!(out, "\nMessages of {SIZE} bytes, both sides waiting in the same way")?;
     writeln!(
         out,
-        "  {:<10} {:>14} {:>14}   {:>13} {:>15} {:>12}",
-        "strategy", "stream M msg/s", "looks away ns", "round trip µs", "looks away ns", "sleeps/trip"
+        "  {:<10} {:>14} {:>13} {:>10}  {:>13} {:>13} {:>11}",
+        "strategy",
+        "stream M msg/s",
+        "looks away ns",
+        "sleeps/msg",
+        "round trip µs",
+        "looks away ns",
+        "sleeps/trip"
     )?;
     for row in &waiting.strategies {
         writeln!(
             out,
-            "  {:<10} {:>14} {:>14}   {:>13} {:>15} {:>12}",
+            "  {:<10} {:>14} {:>13} {:>10}  {:>13} {:>13} {:>11}",
             row.strategy,
             scaled(row.stream_per_s, 1e-6),
             whole(row.stream_slip_ns),
+            scaled(row.stream_sleeps, 1.0),
             scaled(row.round_trip_ns, 1e-3),
             whole(row.round_trip_slip_ns),
             scaled(row.sleeps_per_round_trip, 1.0),
         )?;
     }
+    let polled = scaled(waiting.polled_per_s, 1e-6);
+    writeln!(out, "  {:<10} {polled:>14} {:>13} {:>10}", "polled", "1000", "0")?;
     writeln!(
         out,
-        "  {:<10} {:>14} {:>14}   a consumer that polls with try_pop",
-        "polled",
-        scaled(waiting.polled_per_s, 1e-6),
-        "1000"
-    )?;
-    writeln!(
-        out,
-        "  {:<10} {:>14} {:>14}   {:>13}   both sides asleep on it",
+        "  {:<10} {:>14} {:>13} {:>10}  {:>13} {:>13} {:>11}",
         "bare futex",
         "",
         "",
-        scaled(waiting.bare_futex_ns, 1e-3)
+        "",
+        scaled(waiting.bare_futex_ns, 1e-3),
+        "",
+        scaled(waiting.bare_futex_sleeps, 1.0)
     )
+}
+
+fn one_core(out: &mut String, waiting: &Waiting) -> fmt::Result {
+    writeln!(out, "\nBoth sides on one core")?;
+    writeln!(out, "  {:<10} {:>13} {:>11}", "strategy", "round trip µs", "sleeps/trip")?;
+    for row in &waiting.one_core {
+        writeln!(
+            out,
+            "  {:<10} {:>13} {:>11}",
+            row.strategy,
+            scaled(row.round_trip_ns, 1e-3),
+            scaled(row.sleeps_per_round_trip, 1.0)
+        )?;
+    }
+    Ok(())
 }
 
 fn paces(out: &mut String, waiting: &Waiting) -> fmt::Result {
@@ -100,39 +121,35 @@ fn idle(out: &mut String, waiting: &Waiting) -> fmt::Result {
             row.sleeps
         )?;
     }
-    Ok(())
+    writeln!(out, "  (busy spin, yield: a whole core)")
 }
 
 const NOTES: &str = "
-delay: from before a push to after its pop. looks away: how long a side leaves the lines to its
-peer each time that a stream has run dry (slipping). core it used: user and system time by the
-kernel's clock of the thread. Every message is checked.
+Figures are medians of the rounds (no message at all: each of them). Every message is checked. Streams go through a ring of 1 MiB.
+looks away: for how long a side leaves the lines to its peer each time that a stream has run dry
+(slipping), on average. sleeps: of both sides together. polled: a consumer that polls with try_pop,
+never sleeps and looks away for 1 µs. bare futex: two sides asleep on a word, without a ring.
+delay: from before a push to after its pop, median and 99th percentile of the messages of a round.
+push: the median; where the consumer sleeps it holds the system call that wakes it. core it used:
+user and system time by the kernel's clock of the thread. sleeps/message above 1: rechecks.
 ";
 
 fn reading(out: &mut String, waiting: &Waiting) -> fmt::Result {
     out.push_str(NOTES);
-    writeln!(out)?;
+    writeln!(out, "\nMedians of the rounds' ratios [95 %: where the true median lies]:")?;
     if let Some(ratio) = waiting.asleep_vs_futex {
-        writeln!(
-            out,
-            "Round trip with both sides asleep: {} times the bare futex's (aim: {ASLEEP_AIM}).",
-            with_interval(ratio)
-        )?;
+        writeln!(out, "  round trip, sleep / bare futex:     {} (aim: {ASLEEP_AIM} at most)", shown(ratio))?;
     }
     if let Some(ratio) = waiting.adaptive_vs_polled {
-        writeln!(
-            out,
-            "Stream to a consumer that may sleep: {} times the one to a consumer that cannot.",
-            with_interval(ratio)
-        )?;
+        writeln!(out, "  stream M msg/s, adaptive / polled:  {}", shown(ratio))?;
     }
     Ok(())
 }
 
-fn with_interval(ratio: Ratio) -> String {
+fn shown(ratio: Ratio) -> String {
     match ratio.interval {
         Some([low, high]) => format!("{} [{}, {}]", digits(ratio.median), digits(low), digits(high)),
-        None => digits(ratio.median),
+        None => format!("{} (too few rounds for an interval)", digits(ratio.median)),
     }
 }
 

@@ -64,7 +64,12 @@ impl Bit<'_> {
 pub(super) fn wake_one(host: &impl Host, word: &AtomicU32) {
     // Relaxed, and below: a waiter that goes to sleep compares the word inside the kernel, which
     // makes a full barrier in FUTEX_WAKE, before it looks for sleepers. SYNC(queue).
-    let mut left = word.load(Ordering::Relaxed);
+    let seen = word.load(Ordering::Relaxed);
+    let mut left = seen & host.bits();
+    if left != seen {
+        // Somebody has scribbled there. It must not cost every push a look (I5).
+        word.fetch_and(host.bits(), Ordering::Relaxed);
+    }
     while left != 0 {
         let mask = left & left.wrapping_neg();
         left &= !mask;

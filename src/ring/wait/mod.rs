@@ -16,6 +16,8 @@
 mod bits;
 mod state;
 mod strategy;
+#[cfg(all(test, not(segring_loom)))]
+mod tests;
 
 pub(crate) use bits::{Bit, Slept, wake_all};
 pub(crate) use state::WaitState;
@@ -56,6 +58,8 @@ pub(crate) trait Host {
     fn news(&self) -> Option<RingError>;
     /// The last [`Host::news`] has been told: not again for the same peer.
     fn told(&self);
+    /// The bits that waiters of this ring use. Others in a word mean nothing.
+    fn bits(&self) -> u32;
     /// This side's memory of its waits.
     fn state(&self) -> &WaitState;
 }
@@ -103,6 +107,10 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
     /// Never sleeps.
     fn poll(&mut self, between: impl Fn(), looks_per_clock: u32) -> Result<T, RingError> {
         loop {
+            // First of all, for a time limit of zero.
+            if let Some(done) = self.look(self.host.now())? {
+                return Ok(done);
+            }
             for _ in 1..looks_per_clock {
                 between();
                 if let Some(done) = (self.attempt)()? {
@@ -110,9 +118,6 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
                 }
             }
             between();
-            if let Some(done) = self.look(self.host.now())? {
-                return Ok(done);
-            }
         }
     }
 
@@ -120,11 +125,14 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
         let (host, state) = (self.host, self.host.state());
         let started = host.now();
         self.look_away(started);
-        let result = match self.spin(started)? {
-            Some(done) => Ok(done),
-            None => self.sleep(),
-        };
-        state.waited(host.now().saturating_sub(started));
+        if let Some(done) = self.spin(started)? {
+            state.found_awake();
+            return Ok(done);
+        }
+        let result = self.sleep();
+        // Nothing came: to look longer would not have helped.
+        let took = if result.is_ok() { host.now().saturating_sub(started) } else { u64::MAX };
+        state.found_after_sleep(took);
         result
     }
 
@@ -133,9 +141,9 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
         let state = self.host.state();
         let slip = state.slip(now, self.waiter.position);
         if slip > 0 {
-            count(&state.counts.slips, 1);
-            count(&state.counts.slipped, slip);
             let end = self.at_most(now.saturating_add(slip));
+            count(&state.counts.slips, 1);
+            count(&state.counts.slipped, end.saturating_sub(now));
             while self.host.now() < end {
                 pause();
             }

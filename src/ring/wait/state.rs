@@ -20,28 +20,24 @@ const COOL_DOWN: u32 = 64;
 pub(super) const SPIN_MAX: u64 = 100_000;
 /// Less than this is not worth while: then it sleeps at once.
 const SPIN_MIN: u64 = 1_500;
+/// A wait that is over by then, sleep and wake included, might have been served by looking.
+const SHORT: u64 = 2 * SPIN_MAX;
+/// So often in a row a longer look may fail after short waits. More, and looking itself is what keeps
+/// the peer from coming: both share a core.
+const FAILURES: u32 = 8;
+/// For so many waits it does not look longer after that; twice as many each time it fails again.
+const SPIN_REST: u32 = 64;
+const SPIN_REST_MAX: u32 = 1024;
 
 /// One handle's habits and counts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct WaitState {
     strategy: Cell<WaitStrategy>,
     slip: Slip,
-    spin: Cell<u64>,
+    spin: Spin,
     /// When to look at the peer's seat again.
     look_at: Cell<u64>,
     pub(super) counts: Counts,
-}
-
-impl Default for WaitState {
-    fn default() -> Self {
-        Self {
-            strategy: Cell::default(),
-            slip: Slip::default(),
-            spin: Cell::new(SPIN_MAX),
-            look_at: Cell::default(),
-            counts: Counts::default(),
-        }
-    }
 }
 
 impl WaitState {
@@ -60,14 +56,17 @@ impl WaitState {
 
     /// How long to look before sleeping.
     pub(super) fn spin(&self) -> u64 {
-        self.spin.get()
+        self.spin.length.get()
     }
 
-    /// A wait took so long, sleep and wake included.
-    pub(super) fn waited(&self, nanos: u64) {
-        let spin = self.spin.get();
-        let next = if nanos <= SPIN_MAX { (spin * 2).clamp(SPIN_MIN, SPIN_MAX) } else { spin / 2 };
-        self.spin.set(if next < SPIN_MIN { 0 } else { next });
+    /// Looking was enough.
+    pub(super) fn found_awake(&self) {
+        self.spin.succeeded();
+    }
+
+    /// It was not: the wait took so long, sleep and wake included.
+    pub(super) fn found_after_sleep(&self, nanos: u64) {
+        self.spin.failed(nanos);
     }
 
     /// When the peer's seat is to be looked at.
@@ -89,8 +88,60 @@ impl WaitState {
             slips: counts.slips.get(),
             slipped: Duration::from_nanos(counts.slipped.get()),
             slip: Duration::from_nanos(self.slip.length.get()),
-            spin: Duration::from_nanos(self.spin.get()),
+            spin: Duration::from_nanos(self.spin()),
         }
+    }
+}
+
+/// How long it pays to look before sleeping.
+#[derive(Debug)]
+struct Spin {
+    length: Cell<u64>,
+    /// Longer looks that failed since the last that did not.
+    failures: Cell<u32>,
+    /// Waits until the next longer look, and how many there were last time.
+    rest: Cell<u32>,
+    last_rest: Cell<u32>,
+}
+
+impl Default for Spin {
+    fn default() -> Self {
+        Self {
+            length: Cell::new(SPIN_MAX),
+            failures: Cell::new(0),
+            rest: Cell::new(0),
+            last_rest: Cell::new(SPIN_REST / 2),
+        }
+    }
+}
+
+impl Spin {
+    fn grow(&self) {
+        self.length.set((self.length.get() * 2).clamp(SPIN_MIN, SPIN_MAX));
+    }
+
+    fn succeeded(&self) {
+        self.grow();
+        self.failures.set(0);
+        self.last_rest.set(SPIN_REST / 2);
+    }
+
+    fn failed(&self, nanos: u64) {
+        let rest = self.rest.get();
+        if rest > 0 {
+            self.rest.set(rest - 1);
+        } else if nanos <= SHORT {
+            self.failures.set(self.failures.get() + 1);
+            if self.failures.get() <= FAILURES {
+                return self.grow();
+            }
+            self.failures.set(0);
+            self.last_rest.set((self.last_rest.get() * 2).min(SPIN_REST_MAX));
+            self.rest.set(self.last_rest.get());
+            return self.length.set(0);
+        }
+        let half = self.length.get() / 2;
+        self.length.set(if half < SPIN_MIN { 0 } else { half });
     }
 }
 
@@ -172,14 +223,36 @@ mod tests {
     }
 
     #[test]
-    fn spinning_pays_or_stops() {
+    fn long_waits_are_not_worth_a_look() {
         let state = WaitState::default();
         assert_eq!(state.spin(), SPIN_MAX);
-        (0..10).for_each(|_| state.waited(1_000_000));
-        assert_eq!(state.spin(), 0, "long waits are not worth a look");
-        // Two sides that have both fallen asleep come back, sleep and wake included.
-        (0..10).for_each(|_| state.waited(60_000));
+        (0..7).for_each(|_| state.found_after_sleep(1_000_000));
+        assert_eq!(state.spin(), 0);
+    }
+
+    #[test]
+    fn two_sides_that_have_both_fallen_asleep_come_back() {
+        let state = WaitState::default();
+        (0..7).for_each(|_| state.found_after_sleep(1_000_000));
+        // Each wakes the other.
+        let waits = (0..8).take_while(|_| state.spin() < 60_000).map(|_| state.found_after_sleep(120_000));
+        assert!(waits.count() < 8);
+        state.found_awake();
         assert_eq!(state.spin(), SPIN_MAX);
+    }
+
+    /// On one core the peer comes only when this side sleeps.
+    #[test]
+    fn looking_that_never_helps_becomes_rare() {
+        let state = WaitState::default();
+        let looked: u64 = (0..1000)
+            .map(|_| {
+                let spin = state.spin();
+                state.found_after_sleep(spin + 5_000);
+                spin
+            })
+            .sum();
+        assert!(looked < 3_000_000, "{looked} ns in 1000 waits");
     }
 }
 
