@@ -223,7 +223,7 @@ impl wait::Host for Link {
     fn news(&self) -> Option<RingError> {
         let (hint, (followed, times)) = (self.hint(), self.followed.get());
         self.followed.set((hint, if hint == followed { times.saturating_add(1) } else { 1 }));
-        let (died, epoch) = match self.region().occupancy(self.role.peer().seat()) {
+        let (died, epoch) = match self.region().occupancy(self.role.peer().seat(), true) {
             Ok(Occupancy::Live { .. }) => return None,
             Ok(Occupancy::Left { epoch }) => (false, Some(epoch)),
             Ok(Occupancy::Dead { epoch }) => (true, Some(epoch)),

@@ -84,7 +84,7 @@ pub(crate) const PRODUCER_SEAT: u32 = 0;
 pub(crate) const CONSUMER_SEAT: u32 = 1;
 
 fn peer(region: &Region, seat: u32, cx: &Context<'_>) -> Result<Peer, Error> {
-    let occupancy = region.occupancy(seat).map_err(|e| cx.os("semctl(GETVAL)", e))?;
+    let occupancy = region.occupancy(seat, false).map_err(|e| cx.os("semctl(GETVAL)", e))?;
     Ok(match occupancy {
         Occupancy::Never => Peer::NeverJoined,
         Occupancy::Live { pid } => Peer::Live { pid },

@@ -53,8 +53,9 @@ impl Region {
         (state.phase == Phase::Left).then_some(state.epoch)
     }
 
-    /// Looks who sits there. Two system calls.
-    pub(crate) fn occupancy(&self, seat: u32) -> Result<Occupancy, Errno> {
+    /// Looks who sits there. Two system calls; one if this process itself sits in the set, as a member,
+    /// and so does the other: nobody gives a set away on which somebody sits.
+    pub(crate) fn occupancy(&self, seat: u32, member: bool) -> Result<Occupancy, Errno> {
         let record = self.seat_record(seat);
         // A real holder changes the record twice in its life. Who writes it all the time is a hostile
         // peer, which must not hold this up (I5): then "alive" is the answer that reclaims nothing.
@@ -64,7 +65,11 @@ impl Region {
             let before = record.state.load(Ordering::Relaxed);
             // Acquire: SYNC(seat), pairs with the Release stores in `enter` and `leave`.
             fence(Ordering::Acquire);
-            let held = match self.set.is_held(seat).and_then(|held| Ok((held, self.has_its_set()?))) {
+            let look = || -> Result<(bool, bool), Errno> {
+                let held = self.set.is_held(seat)?;
+                Ok((held, (held && member) || self.has_its_set()?))
+            };
+            let held = match look() {
                 Ok((held, true)) => held,
                 Ok((_, false)) => return Ok(Occupancy::NoSet),
                 Err(e) if super::set::is_gone(e) => return Ok(Occupancy::NoSet),
