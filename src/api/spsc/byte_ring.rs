@@ -1,18 +1,18 @@
 //! The ring of records of any length.
 
 use super::consumer::{not_yet, unless_closed};
+use super::handle::handle_methods;
 use super::ring::common_methods;
 use crate::api::builder::{Builder, Sealed};
 use crate::api::link::{Link, Role};
 use crate::api::stats::{self, Stats};
-use crate::api::trusted::Trusted;
 use crate::layout::cursors::CLOSED;
 use crate::layout::header::Kind;
 use crate::layout::slot::Layout;
-use crate::layout::view::{ByteSlots, Trust};
+use crate::layout::view::ByteSlots;
 use crate::region::{Context, Error, Name, Region};
 use crate::ring::spsc::bytes::{self, Receiver, Sender};
-use crate::ring::{RingError, WaitStats, WaitStrategy, wait};
+use crate::ring::{RingError, wait};
 use crate::sync::Ordering;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
@@ -217,42 +217,7 @@ impl ByteProducer {
         self.closed
     }
 
-    /// What this handle does while it has to wait, from the next call on. [`WaitStrategy`] says
-    /// what there is; [`Adaptive`](WaitStrategy::Adaptive) at first.
-    ///
-    /// ```
-    /// # use segring::{WaitStrategy, spsc};
-    /// # let name = format!("doc-strategy-bytes-tx-{}", std::process::id());
-    /// # let ring = spsc::ByteRing::builder(&*name).create()?;
-    /// let mut tx = ring.producer()?;
-    /// tx.set_wait_strategy(WaitStrategy::BusySpin);
-    /// # ring.remove()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
-        self.link.waits().set_strategy(strategy);
-    }
-
-    /// What this handle does while it has to wait.
-    pub fn wait_strategy(&self) -> WaitStrategy {
-        self.link.waits().strategy()
-    }
-
-    /// How this handle has waited since it was made, its `try_` calls left out.
-    pub fn wait_stats(&self) -> WaitStats {
-        self.link.waits().stats()
-    }
-
-    /// Adds the operations in place.
-    ///
-    /// # Safety
-    /// As [`Producer::trust_peers`](super::Producer::trust_peers).
-    #[allow(unsafe_code)]
-    pub unsafe fn trust_peers(mut self) -> Trusted<Self> {
-        // SAFETY: the caller's promise is the one that `Trust` asks for.
-        self.link.trust(unsafe { Trust::new() });
-        Trusted::new(self)
-    }
+    handle_methods!();
 }
 
 /// The popping side of a [`ByteRing`]. As [`Consumer`](super::Consumer), for records.
@@ -361,42 +326,7 @@ impl ByteConsumer {
         self.link.check().is_ok() && self.link.is_closed()
     }
 
-    /// What this handle does while it has to wait, from the next call on. [`WaitStrategy`] says
-    /// what there is; [`Adaptive`](WaitStrategy::Adaptive) at first.
-    ///
-    /// ```
-    /// # use segring::{WaitStrategy, spsc};
-    /// # let name = format!("doc-strategy-bytes-rx-{}", std::process::id());
-    /// # let ring = spsc::ByteRing::builder(&*name).create()?;
-    /// let mut rx = ring.consumer()?;
-    /// rx.set_wait_strategy(WaitStrategy::BusySpin);
-    /// # ring.remove()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
-        self.link.waits().set_strategy(strategy);
-    }
-
-    /// What this handle does while it has to wait.
-    pub fn wait_strategy(&self) -> WaitStrategy {
-        self.link.waits().strategy()
-    }
-
-    /// How this handle has waited since it was made, its `try_` calls left out.
-    pub fn wait_stats(&self) -> WaitStats {
-        self.link.waits().stats()
-    }
-
-    /// Adds the operations in place.
-    ///
-    /// # Safety
-    /// As [`Producer::trust_peers`](super::Producer::trust_peers).
-    #[allow(unsafe_code)]
-    pub unsafe fn trust_peers(mut self) -> Trusted<Self> {
-        // SAFETY: the caller's promise is the one that `Trust` asks for.
-        self.link.trust(unsafe { Trust::new() });
-        Trusted::new(self)
-    }
+    handle_methods!();
 }
 
 impl std::fmt::Debug for ByteProducer {

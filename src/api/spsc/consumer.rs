@@ -1,13 +1,13 @@
 //! The consumer of a typed ring.
 
+use super::handle::handle_methods;
 use super::{ByLayout, each};
 use crate::api::link::{Link, Role};
 use crate::api::payload::Payload;
-use crate::api::trusted::Trusted;
-use crate::layout::view::{DenseSlots, StampedSlots, Trust};
+use crate::layout::view::{DenseSlots, StampedSlots};
 use crate::region::{Context, Error, Region, TypedSlots};
 use crate::ring::spsc::Receiver;
-use crate::ring::{RingError, WaitStats, WaitStrategy, wait};
+use crate::ring::{RingError, wait};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -236,42 +236,7 @@ impl<T: Payload> Consumer<T> {
         self.link.check().is_ok() && self.link.is_closed()
     }
 
-    /// What this handle does while it has to wait, from the next call on. [`WaitStrategy`] says
-    /// what there is; [`Adaptive`](WaitStrategy::Adaptive) at first.
-    ///
-    /// ```
-    /// # use segring::{WaitStrategy, spsc};
-    /// # let name = format!("doc-strategy-typed-rx-{}", std::process::id());
-    /// # let ring = spsc::Ring::<u64>::builder(&*name).create()?;
-    /// let mut rx = ring.consumer()?;
-    /// rx.set_wait_strategy(WaitStrategy::BusySpin);
-    /// # ring.remove()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
-        self.link.waits().set_strategy(strategy);
-    }
-
-    /// What this handle does while it has to wait.
-    pub fn wait_strategy(&self) -> WaitStrategy {
-        self.link.waits().strategy()
-    }
-
-    /// How this handle has waited since it was made, its `try_` calls left out.
-    pub fn wait_stats(&self) -> WaitStats {
-        self.link.waits().stats()
-    }
-
-    /// Adds the operations in place.
-    ///
-    /// # Safety
-    /// As [`Producer::trust_peers`](super::Producer::trust_peers).
-    #[allow(unsafe_code)]
-    pub unsafe fn trust_peers(mut self) -> Trusted<Self> {
-        // SAFETY: the caller's promise is the one that `Trust` asks for.
-        self.link.trust(unsafe { Trust::new() });
-        Trusted::new(self)
-    }
+    handle_methods!();
 }
 
 impl<T> std::fmt::Debug for Consumer<T> {

@@ -42,6 +42,7 @@ mod byte_grant;
 mod byte_ring;
 mod consumer;
 mod grant;
+mod handle;
 mod producer;
 mod ring;
 

@@ -1,15 +1,15 @@
 //! The producer of a typed ring.
 
 use super::consumer::not_yet;
+use super::handle::handle_methods;
 use super::{ByLayout, each};
 use crate::api::link::{Link, Role};
 use crate::api::payload::Payload;
 use crate::api::rejected::Rejected;
-use crate::api::trusted::Trusted;
-use crate::layout::view::{DenseSlots, StampedSlots, Trust};
+use crate::layout::view::{DenseSlots, StampedSlots};
 use crate::region::{Context, Error, ForkToken, Region, TypedSlots};
 use crate::ring::spsc::Sender;
-use crate::ring::{RingError, WaitStats, WaitStrategy, wait};
+use crate::ring::{RingError, wait};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,44 +194,7 @@ impl<T: Payload> Producer<T> {
         self.closed
     }
 
-    /// What this handle does while it has to wait, from the next call on. [`WaitStrategy`] says
-    /// what there is; [`Adaptive`](WaitStrategy::Adaptive) at first.
-    ///
-    /// ```
-    /// # use segring::{WaitStrategy, spsc};
-    /// # let name = format!("doc-strategy-typed-tx-{}", std::process::id());
-    /// # let ring = spsc::Ring::<u64>::builder(&*name).create()?;
-    /// let mut tx = ring.producer()?;
-    /// tx.set_wait_strategy(WaitStrategy::BusySpin);
-    /// # ring.remove()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn set_wait_strategy(&mut self, strategy: WaitStrategy) {
-        self.link.waits().set_strategy(strategy);
-    }
-
-    /// What this handle does while it has to wait.
-    pub fn wait_strategy(&self) -> WaitStrategy {
-        self.link.waits().strategy()
-    }
-
-    /// How this handle has waited since it was made, its `try_` calls left out.
-    pub fn wait_stats(&self) -> WaitStats {
-        self.link.waits().stats()
-    }
-
-    /// Adds the operations in place.
-    ///
-    /// # Safety
-    /// As long as the handle lives, every process that has the segment attached for writing writes
-    /// it through segring only. (A process that scribbles over it, through `shmat` of its own or a
-    /// stray pointer, could change what a reference points to.)
-    #[allow(unsafe_code)]
-    pub unsafe fn trust_peers(mut self) -> Trusted<Self> {
-        // SAFETY: the caller's promise is the one that `Trust` asks for.
-        self.link.trust(unsafe { Trust::new() });
-        Trusted::new(self)
-    }
+    handle_methods!();
 }
 
 impl<T> std::fmt::Debug for Producer<T> {
