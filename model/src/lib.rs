@@ -4,4 +4,5 @@
 //! A model is a folder with the state, the steps and the properties; [`check`] runs any of them.
 
 pub mod check;
+pub mod exchange;
 pub mod waiting;
