@@ -19,8 +19,8 @@ pub enum WaitStrategy {
     /// Looks for a while, then sleeps on a futex until the peer wakes it. For how long it looks
     /// depends on the last waits of this handle: up to 100 µs if they were short, not at all after
     /// some that were long, and seldom if looking never helps, as on a core that both sides share.
-    /// In a stream it looks away for a moment before that, so
-    /// that it does not take the line away that its peer is writing.
+    /// In a stream it looks away for a moment before that, so that it does not take the line away
+    /// that its peer is writing.
     #[default]
     Adaptive,
     /// Sleeps at once. Least use of the processor, and each message that is waited for costs a
