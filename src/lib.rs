@@ -11,6 +11,8 @@
 //! |---|---|
 //! | [`spsc::Ring<T>`] | one producer, one consumer, messages of one type |
 //! | [`spsc::ByteRing`] | one producer, one consumer, records of any length |
+//! | [`mpmc::Ring<T>`] | any number of each, messages of one type; `take` gives back what a killed consumer held |
+//! | [`mpmc::ByteRing`] | any number of each, records up to a length given at creation |
 //! | [`Observer`] | a read-only look at any ring |
 //! | [`list()`], [`remove()`] | which rings there are; taking one away |
 //!
@@ -97,4 +99,4 @@ pub use sys::Errno;
 
 #[cfg(not(segring_loom))]
 #[doc(inline)]
-pub use api::spsc;
+pub use api::{mpmc, spsc};

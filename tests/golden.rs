@@ -1,4 +1,4 @@
-//! The bytes of version 0.1, one by one: header, seats, cursors and slots of a ring of each layout,
+//! The bytes of version 0.2, one by one: header, seats, cursors and slots of a ring of each layout,
 //! read by raw `shmat`. A test that fails here has found a change of the format, which needs a new
 //! version number, and a new line in `docs/layout.md`.
 
@@ -8,13 +8,13 @@ mod raw;
 
 use common::TestName;
 use raw::RawSegment;
-use segring::{Layout, spsc};
+use segring::{Layout, mpmc, spsc};
 use std::fmt::Write;
 
-// 0000: magic, ready, ABI 0.1; 0010: features, kind, layout, seats; 0020: capacity, slots; 0030: stride,
+// 0000: magic, ready, ABI 0.2; 0010: features, kind, layout, seats; 0020: capacity, slots; 0030: stride,
 // payload size; 0040: alignment; 0050: lengths of name and schema; 0060: offsets of seats, cursors,
 // entries, slots; 0080: all bytes, generation of the set; 01e8: schema; 0400, 0480: seats; 0500, 0580,
-// 0600: producer, consumer, state; 1000: slots.
+// 0600: producer, consumer, state; 1000: slots. On an exchange ring also 00a0: hands of a seat, and their offset.
 
 /// Fields whose values differ from run to run, as (offset, length): compared by other means.
 const VARIABLE: [(usize, usize); 7] = [
@@ -139,10 +139,27 @@ fn a_byte_ring() {
     compare(&raw, BYTES);
 }
 
+#[test]
+fn an_exchange_ring() {
+    let name = TestName::new("golden");
+    let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(2).seats(2).in_hand(2).create().unwrap();
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    for i in 0..9 {
+        tx.try_push(0xA0 + i).unwrap();
+        if i < 8 {
+            rx.try_pop().unwrap();
+        }
+    }
+    tx.close().unwrap();
+    let raw = RawSegment::attach(ring.id());
+    check_variable(&raw, &name, ring.stats().unwrap().sem_id);
+    compare(&raw, EXCHANGE);
+}
+
 /// Slots of 32 bytes: 16 of payload, and the stamp (position + 1) in the last eight. Message 4 has taken
 /// the place of message 0.
 const STAMPED: &str = "
-    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 01 00
+    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 02 00
     0010: 00 00 00 00 01 00 00 00 00 00 00 00 02 00 00 00
     0020: 04 00 00 00 00 00 00 00 04 00 00 00 00 00 00 00
     0030: 20 00 00 00 00 00 00 00 10 00 00 00 00 00 00 00
@@ -153,7 +170,9 @@ const STAMPED: &str = "
     0080: 00 20 00 00 00 00 00 00 02 00 00 00 00 00 00 00
     01e0: 00 00 00 00 00 00 00 00 74 69 63 6b 2e 76 31 00
     0400: 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+    0430: 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     0480: 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+    04b0: 02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     0500: 05 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     0580: 02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     1000: a4 00 00 00 00 00 00 00 b4 00 00 00 00 00 00 00
@@ -168,7 +187,7 @@ const STAMPED: &str = "
 
 /// Slots of 8 bytes; the producer has closed the ring (600) and left (400).
 const DENSE: &str = "
-    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 01 00
+    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 02 00
     0010: 01 00 00 00 01 00 00 00 01 00 00 00 02 00 00 00
     0020: 04 00 00 00 00 00 00 00 04 00 00 00 00 00 00 00
     0030: 08 00 00 00 00 00 00 00 08 00 00 00 00 00 00 00
@@ -177,7 +196,9 @@ const DENSE: &str = "
     0070: 00 00 00 00 00 00 00 00 00 10 00 00 00 00 00 00
     0080: 00 20 00 00 00 00 00 00 02 00 00 00 00 00 00 00
     0400: 02 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+    0430: 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     0480: 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+    04b0: 02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     0500: 05 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     0580: 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     0600: 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
@@ -187,7 +208,7 @@ const DENSE: &str = "
 
 /// Length and payload, padding (ff) at the wrap, and the ledgers of both sides (508, 588).
 const BYTES: &str = "
-    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 01 00
+    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 02 00
     0010: 00 00 00 00 02 00 00 00 01 00 00 00 02 00 00 00
     0020: 00 10 00 00 00 00 00 00 00 10 00 00 00 00 00 00
     0030: 01 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00
@@ -196,7 +217,9 @@ const BYTES: &str = "
     0070: 00 00 00 00 00 00 00 00 00 10 00 00 00 00 00 00
     0080: 00 20 00 00 00 00 00 00 02 00 00 00 00 00 00 00
     0400: 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+    0430: 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     0480: 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+    04b0: 02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     0500: 48 10 00 00 00 00 00 00 c8 0f 00 00 00 00 00 00
     0510: 04 00 00 00 00 00 00 00 48 10 00 00 00 00 00 00
     0520: 05 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
@@ -213,4 +236,38 @@ const BYTES: &str = "
     1800: cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd cd
     *
     1fc0: cd cd cd cd cd cd cd cd ff ff ff ff ff ff ff ff
+";
+
+/// The hands of both seats (680, 780; those that are never used: 700, 800), two entries (880), six slots.
+/// Both hints are 8: they are moved once in eight positions.
+const EXCHANGE: &str = "
+    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 02 00
+    0010: 00 00 00 00 03 00 00 00 01 00 00 00 02 00 00 00
+    0020: 02 00 00 00 00 00 00 00 06 00 00 00 00 00 00 00
+    0030: 40 00 00 00 00 00 00 00 08 00 00 00 00 00 00 00
+    0040: 08 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0060: 00 04 00 00 00 00 00 00 00 05 00 00 00 00 00 00
+    0070: 80 08 00 00 00 00 00 00 00 10 00 00 00 00 00 00
+    0080: 00 20 00 00 00 00 00 00 02 00 00 00 00 00 00 00
+    00a0: 02 00 00 00 00 00 00 00 80 06 00 00 00 00 00 00
+    0400: 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+    0430: 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0480: 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+    04b0: 02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0500: 08 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0580: 08 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0600: 01 00 00 00 00 00 00 00 00 00 00 00 01 00 00 00
+    0610: 00 00 00 00 01 00 00 00 00 00 00 00 02 00 00 00
+    0680: 00 00 80 10 00 00 00 00 00 00 80 10 00 00 00 00
+    0700: 03 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0780: 04 00 00 0f 00 00 00 00 04 00 00 0f 00 00 00 00
+    0790: 04 00 00 0f 00 00 00 00 00 00 00 00 00 00 00 00
+    0800: 05 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0880: 02 00 00 09 00 00 00 00 01 00 80 08 00 00 00 00
+    1000: 03 00 00 00 00 00 00 00 a5 00 00 00 00 00 00 00
+    1040: 03 00 00 00 00 00 00 00 a6 00 00 00 00 00 00 00
+    1080: 01 00 00 00 00 00 00 00 a8 00 00 00 00 00 00 00
+    10c0: 02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    1100: 01 00 00 00 00 00 00 00 a7 00 00 00 00 00 00 00
+    1140: 04 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
 ";

@@ -1,9 +1,9 @@
 //! How a ring is made or found.
 
-use crate::layout::geometry::Shape;
+use crate::layout::geometry::{RECORD_LEN, Shape};
 use crate::layout::header::Kind;
 use crate::layout::slot::Layout;
-use crate::region::{Context, Error, Expect, HugePages, Name, Recipe, Region, seats_of};
+use crate::region::{Context, Error, Expect, HugePages, Name, Recipe, Region};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ mod sealed {
     pub trait Sealed: Sized {
         #[doc(hidden)]
         fn kind() -> Kind;
-        /// Size and alignment of a message.
+        /// Size and alignment of a message. `None`: the builder says how long one may be.
         #[doc(hidden)]
-        fn payload() -> (u64, u32);
+        fn payload() -> Option<(u64, u32)>;
         #[doc(hidden)]
         fn default_layout() -> Layout;
         #[doc(hidden)]
@@ -33,8 +33,9 @@ mod sealed {
 }
 pub(crate) use sealed::Sealed;
 
-/// A ring that a [`Builder`] can make: [`spsc::Ring`](crate::spsc::Ring) and
-/// [`spsc::ByteRing`](crate::spsc::ByteRing). Sealed.
+/// A ring that a [`Builder`] can make: [`spsc::Ring`](crate::spsc::Ring),
+/// [`spsc::ByteRing`](crate::spsc::ByteRing), [`mpmc::Ring`](crate::mpmc::Ring) and
+/// [`mpmc::ByteRing`](crate::mpmc::ByteRing). Sealed.
 pub trait RingType: Sealed {}
 impl<R: Sealed> RingType for R {}
 
@@ -56,6 +57,11 @@ pub struct Builder<R> {
     lock: bool,
     ephemeral: bool,
     allowed_users: Vec<u32>,
+    /// Exchange rings: seats, and hands of each.
+    pub(super) seats: u32,
+    pub(super) in_hand: u32,
+    /// Exchange rings of records: the longest one, in bytes.
+    pub(super) max_record: usize,
     ring: PhantomData<fn() -> R>,
 }
 
@@ -89,18 +95,22 @@ impl<R: RingType> Builder<R> {
             lock: false,
             ephemeral: false,
             allowed_users: Vec::new(),
+            seats: 64,
+            in_hand: 1,
+            max_record: 4096,
             ring: PhantomData,
         }
     }
 
-    /// How many messages fit (bytes, on a byte ring). Rounded up to a power of two, and to 4096
-    /// bytes on a byte ring; the ring's `capacity()` reports it. Default: 1024 messages, 1 MiB.
+    /// How many messages fit (bytes, on an SPSC byte ring). Rounded up to a power of two, and to 4096
+    /// bytes on an SPSC byte ring; the ring's `capacity()` reports it. Default: 1024 messages, 1 MiB.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// Where commit marks are kept. Default: by payload size, see [`Layout`].
+    /// Where an SPSC ring keeps its commit marks. Default: by payload size, see [`Layout`]. Of no effect
+    /// on other rings.
     pub fn layout(mut self, layout: Layout) -> Self {
         self.layout = layout;
         self
@@ -156,7 +166,7 @@ impl<R: RingType> Builder<R> {
     fn expect(&self) -> Expect {
         Expect {
             kind: Some(R::kind()),
-            payload: Some(R::payload()),
+            payload: R::payload(),
             schema: self.schema.clone(),
             allowed_users: self.allowed_users.clone(),
         }
@@ -164,7 +174,8 @@ impl<R: RingType> Builder<R> {
 
     fn recipe(&self) -> Result<Recipe, Error> {
         let cx = Context::new(&self.name);
-        let (payload_size, payload_align) = R::payload();
+        let record = (self.max_record as u64, RECORD_LEN as u32);
+        let (payload_size, payload_align) = R::payload().unwrap_or(record);
         let capacity = Shape::round_capacity(R::kind(), self.capacity).ok_or_else(|| {
             cx.option(format!(
                 "a capacity of {} cannot be: give at least 1, and less than 2^63",
@@ -172,15 +183,9 @@ impl<R: RingType> Builder<R> {
             ))
         })?;
         let kind: Kind = R::kind();
+        let (seats, in_hand) = if kind.is_mpmc() { (self.seats, self.in_hand) } else { (2, 0) };
         Ok(Recipe {
-            shape: Shape {
-                kind,
-                layout: self.layout,
-                capacity,
-                payload_size,
-                payload_align,
-                seats: seats_of(kind),
-            },
+            shape: Shape { kind, layout: self.layout, capacity, payload_size, payload_align, seats, in_hand },
             mode: self.mode,
             schema: self.schema.clone().unwrap_or_default(),
             huge: self.huge,

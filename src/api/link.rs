@@ -2,6 +2,7 @@
 
 use super::stats::{CONSUMER_SEAT, PRODUCER_SEAT};
 use crate::layout::cursors::{Cursors, REMOVED};
+pub(crate) use crate::layout::seat::Role;
 use crate::layout::view::{CursorsView, Trust};
 use crate::region::{Context, Error, ForkToken, NotWoken, Occupancy, Parking, Region, Seat};
 use crate::ring::{RingError, closing, wait};
@@ -10,33 +11,11 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Which side of an SPSC ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Producer,
-    Consumer,
-}
-
-impl Role {
-    fn seat(self) -> u32 {
-        match self {
-            Self::Producer => PRODUCER_SEAT,
-            Self::Consumer => CONSUMER_SEAT,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Producer => "producer",
-            Self::Consumer => "consumer",
-        }
-    }
-
-    fn peer(self) -> Self {
-        match self {
-            Self::Producer => Self::Consumer,
-            Self::Consumer => Self::Producer,
-        }
+/// The seats of an SPSC ring.
+fn seat(role: Role) -> u32 {
+    match role {
+        Role::Producer => PRODUCER_SEAT,
+        Role::Consumer => CONSUMER_SEAT,
     }
 }
 
@@ -76,7 +55,7 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn join(region: &Arc<Region>, role: Role) -> Result<Self, Error> {
         let token = ForkToken::current(&Context::new(region.name()))?;
-        let seat = Seat::join(region, role.seat(), role.name())?;
+        let seat = Seat::join(region, seat(role), role)?;
         let link = Self {
             role,
             cursors: region.cursors_view(),
@@ -162,7 +141,7 @@ impl Link {
     }
 
     fn hint(&self) -> Hint {
-        Hint { left: self.region().says_goodbye(self.role.peer().seat()), removed: self.is_flagged_removed() }
+        Hint { left: self.region().says_goodbye(seat(self.role.peer())), removed: self.is_flagged_removed() }
     }
 
     fn is_removed(&self) -> bool {
@@ -183,6 +162,25 @@ fn word(cursors: &Cursors, side: Role) -> &AtomicU32 {
     }
 }
 
+impl wait::Waker for Link {
+    fn wake(&self, word: &AtomicU32, bits: u32) -> bool {
+        self.parking.wake(word, bits)
+    }
+
+    #[inline(always)]
+    fn must_fence(&self) -> bool {
+        self.parking.must_fence()
+    }
+
+    fn bits(&self) -> u32 {
+        ONE_WAITER
+    }
+
+    fn woke(&self) {
+        self.waits.woke();
+    }
+}
+
 impl wait::Host for Link {
     fn now(&self) -> u64 {
         self.parking.now()
@@ -196,17 +194,8 @@ impl wait::Host for Link {
         }
     }
 
-    fn wake(&self, word: &AtomicU32, bits: u32) -> bool {
-        self.parking.wake(word, bits)
-    }
-
     fn yield_now(&self) {
         self.parking.yield_now();
-    }
-
-    #[inline(always)]
-    fn must_fence(&self) -> bool {
-        self.parking.must_fence()
     }
 
     fn barrier(&self) -> bool {
@@ -223,7 +212,7 @@ impl wait::Host for Link {
     fn news(&self) -> Option<RingError> {
         let (hint, (followed, times)) = (self.hint(), self.followed.get());
         self.followed.set((hint, if hint == followed { times.saturating_add(1) } else { 1 }));
-        let (died, epoch) = match self.region().occupancy(self.role.peer().seat(), true) {
+        let (died, epoch) = match self.region().occupancy(seat(self.role.peer()), true) {
             Ok(Occupancy::Live { .. }) => return None,
             Ok(Occupancy::Left { epoch }) => (false, Some(epoch)),
             Ok(Occupancy::Dead { epoch }) => (true, Some(epoch)),
@@ -244,10 +233,6 @@ impl wait::Host for Link {
         if let Some(epoch) = self.untold.take() {
             self.told.set(Some(epoch));
         }
-    }
-
-    fn bits(&self) -> u32 {
-        ONE_WAITER
     }
 
     fn state(&self) -> &wait::WaitState {

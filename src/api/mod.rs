@@ -1,10 +1,13 @@
 //! What users hold: builders, rings, handles, grants. Joins the algorithms to a region.
 
 mod builder;
+mod handle;
 mod link;
+pub mod mpmc;
 mod observer;
 mod payload;
 mod rejected;
+mod ring_methods;
 pub mod spsc;
 mod stats;
 mod trusted;

@@ -2,8 +2,10 @@
 
 use crate::layout::cursors::CLOSED;
 use crate::layout::header::{FEATURE_EPHEMERAL, FEATURE_HUGE, Kind};
+use crate::layout::seat::Role;
 use crate::layout::slot::Layout;
 use crate::region::{Context, Error, Occupancy, Region};
+use crate::ring::mpmc;
 use crate::ring::spsc::{bytes, distance};
 use crate::sync::{Ordering, fence};
 
@@ -73,10 +75,24 @@ pub struct Stats {
     pub uid: u32,
     /// Attached processes, this one included.
     pub attached: u64,
-    /// The producer's seat.
+    /// The producer's seat. With many seats: a live producer if there is one (its pid is not told then: 0),
+    /// else what became of them, `Died` if any of them did.
     pub producer: Peer,
-    /// The consumer's seat.
+    /// The same for consumers.
     pub consumer: Peer,
+    /// Live producers.
+    pub producers: u32,
+    /// Live consumers.
+    pub consumers: u32,
+    /// Seats: 2 on an SPSC ring.
+    pub seats: u32,
+    /// Messages that a consumer may hold at once; 0 on an SPSC ring, where it is not counted.
+    pub in_hand: u32,
+    /// Messages that consumers hold, dead or alive. 0 on an SPSC ring.
+    pub held: u64,
+    /// Seats whose holders are dead or have left messages behind, and that nobody has seen to yet. 0 on an
+    /// SPSC ring.
+    pub unclean: u32,
 }
 
 /// Seat numbers of an SPSC ring.
@@ -114,6 +130,7 @@ pub(crate) fn positions(region: &Region) -> Option<(u64, u64)> {
             let (_, pushed) = bytes::progress(&cursors.producer).ok()?;
             (pushed, popped)
         }
+        Kind::Mpmc | Kind::MpmcBytes => region.with_exchange_view(|view| mpmc::progress(view).ok())?,
     };
     Some((pushed, popped))
 }
@@ -125,7 +142,7 @@ const LOOKS: u32 = 100;
 pub(crate) fn len(region: &Region) -> u64 {
     let shape = region.geometry().shape;
     let most = match shape.kind {
-        Kind::Spsc => shape.capacity,
+        Kind::Spsc | Kind::Mpmc | Kind::MpmcBytes => shape.capacity,
         // A record takes 8 bytes at least.
         Kind::SpscBytes => shape.capacity / 8,
     };
@@ -149,6 +166,7 @@ pub(crate) fn collect(region: &Region) -> Result<Stats, Error> {
     let shape = region.geometry().shape;
     let header = region.header();
     let (pushed, popped) = positions(region).ok_or(Error::Corrupt { ring: cx.ring() })?;
+    let sides = sides(region, &cx)?;
     // Relaxed: a snapshot.
     let flags = region.cursors().state.flags.load(Ordering::Relaxed);
     Ok(Stats {
@@ -172,7 +190,54 @@ pub(crate) fn collect(region: &Region) -> Result<Stats, Error> {
         mode: stat.mode,
         uid: stat.uid,
         attached: stat.attached,
-        producer: peer(region, PRODUCER_SEAT, &cx)?,
-        consumer: peer(region, CONSUMER_SEAT, &cx)?,
+        producer: sides.producer,
+        consumer: sides.consumer,
+        producers: sides.producers,
+        consumers: sides.consumers,
+        seats: shape.seats,
+        in_hand: shape.in_hand,
+        held: sides.held,
+        unclean: sides.unclean,
+    })
+}
+
+/// Who is there.
+struct Sides {
+    producer: Peer,
+    consumer: Peer,
+    producers: u32,
+    consumers: u32,
+    held: u64,
+    unclean: u32,
+}
+
+fn sides(region: &Region, cx: &Context<'_>) -> Result<Sides, Error> {
+    if !region.geometry().shape.kind.is_mpmc() {
+        let (producer, consumer) = (peer(region, PRODUCER_SEAT, cx)?, peer(region, CONSUMER_SEAT, cx)?);
+        let live = |peer| u32::from(matches!(peer, Peer::Live { .. }));
+        let (producers, consumers) = (live(producer), live(consumer));
+        return Ok(Sides { producer, consumer, producers, consumers, held: 0, unclean: 0 });
+    }
+    let held = region.with_exchange_view(|view| {
+        (0..view.hand_count()).filter(|hand| mpmc::repair::holds(view, *hand)).count() as u64
+    });
+    let survey = region.survey(false).map_err(|e| cx.os("semctl(GETALL)", e))?;
+    let known = survey.is_some();
+    let survey = survey.unwrap_or_default();
+    let side = |role| match survey.live(role) {
+        _ if !known => Peer::Unknown,
+        // Relaxed: a snapshot.
+        0 if region.attendance(role).joined.load(Ordering::Relaxed) == 0 => Peer::NeverJoined,
+        0 if survey.died(role) => Peer::Died,
+        0 => Peer::Left,
+        _ => Peer::Live { pid: 0 },
+    };
+    Ok(Sides {
+        producer: side(Role::Producer),
+        consumer: side(Role::Consumer),
+        producers: survey.producers,
+        consumers: survey.consumers,
+        held,
+        unclean: survey.unclean.len() as u32,
     })
 }

@@ -1,11 +1,12 @@
-//! The three lines through which a producer and a consumer meet.
+//! The three lines through which producers and consumers meet.
 
 use super::LINE;
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// Everything that one SPSC ring shares besides its slots.
 ///
-/// Each line has one writer, so that a line moves between cores only when the other side looks.
+/// Each line has one writer, so that a line moves between cores only when the other side looks. On an
+/// exchange ring the two cursors are hints, never ahead of the truth, and anybody may move them on.
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct Cursors {
@@ -47,6 +48,19 @@ pub(crate) struct StateLine {
     pub(crate) consumer_waits: AtomicU32,
     /// Futex word: 1 while a producer sleeps, or is about to, until there is room.
     pub(crate) producer_waits: AtomicU32,
+    /// Exchange rings: participants that have ever joined and left.
+    pub(crate) producers: Attendance,
+    pub(crate) consumers: Attendance,
+    /// Exchange rings: seats from here on have never been taken.
+    pub(crate) seats_used: AtomicU32,
+}
+
+/// Counts that only grow (and go around). A kill may leave one behind by one.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Attendance {
+    pub(crate) joined: AtomicU32,
+    pub(crate) left: AtomicU32,
 }
 
 /// The producer has closed the ring: nothing more will come.
@@ -66,6 +80,9 @@ mod checks {
     const_assert_eq!(offset_of!(SideLine, ledger), 8);
     const_assert_eq!(offset_of!(StateLine, consumer_waits), 4);
     const_assert_eq!(offset_of!(StateLine, producer_waits), 8);
+    const_assert_eq!(offset_of!(StateLine, producers), 12);
+    const_assert_eq!(offset_of!(StateLine, consumers), 20);
+    const_assert_eq!(offset_of!(StateLine, seats_used), 28);
 }
 #[cfg(segring_loom)]
 const _: usize = LINE;

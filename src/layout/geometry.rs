@@ -4,6 +4,7 @@
 //! header's defining numbers and compares: no offset is ever taken from a segment on trust (I5).
 
 use super::cursors::Cursors;
+use super::exchange::{self, HandLine};
 use super::header::{HEADER_LEN, Header, Kind};
 use super::seat::SeatRecord;
 use super::slot::{Layout, STAMPED_MAX, stamped_stride};
@@ -15,6 +16,9 @@ pub(crate) const BYTES_MIN: u64 = 4096;
 /// No ring has more bytes of slots than this (2^46: far below the address space).
 const SLOTS_MAX: u64 = 1 << 46;
 
+/// Bytes of a record's length, before the record, in a slot of an exchange ring.
+pub(crate) const RECORD_LEN: u64 = 8;
+
 /// What defines a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -25,6 +29,8 @@ pub(crate) struct Shape {
     pub(crate) payload_size: u64,
     pub(crate) payload_align: u32,
     pub(crate) seats: u32,
+    /// Hands of each seat; 0 on an SPSC ring.
+    pub(crate) in_hand: u32,
 }
 
 /// A private copy of all positions and sizes.
@@ -35,6 +41,9 @@ pub(crate) struct Geometry {
     pub(crate) slot_count: u64,
     pub(crate) seats_offset: u64,
     pub(crate) cursors_offset: u64,
+    /// 0 on an SPSC ring, as the next.
+    pub(crate) hands_offset: u64,
+    pub(crate) entries_offset: u64,
     pub(crate) slots_offset: u64,
     pub(crate) total_bytes: u64,
 }
@@ -48,13 +57,17 @@ pub(crate) enum BadShape {
     Payload,
     /// More bytes than any ring may have.
     TooLarge,
+    /// No seats, or more than any ring may have; or too many hands of each.
+    Seats,
+    /// More entries and hands than there are numbers for slots.
+    TooManySlots,
 }
 
 impl Shape {
     /// Rounds a wish up to the capacity that the ring will have. `None`: there is no such.
     pub(crate) fn round_capacity(kind: Kind, wish: usize) -> Option<u64> {
         let floor = match kind {
-            Kind::Spsc => 1,
+            Kind::Spsc | Kind::Mpmc | Kind::MpmcBytes => 1,
             Kind::SpscBytes => BYTES_MIN,
         };
         if wish == 0 {
@@ -79,6 +92,11 @@ impl Shape {
                 }
                 1
             }
+            (Kind::Mpmc, _) => exchange_stride(self.payload_size, align).ok_or(BadShape::TooLarge)?,
+            (Kind::MpmcBytes, _) => {
+                let record = self.payload_size.checked_add(RECORD_LEN).ok_or(BadShape::TooLarge)?;
+                exchange_stride(record, RECORD_LEN as u32).ok_or(BadShape::TooLarge)?
+            }
             (Kind::Spsc, Layout::Dense) => self.payload_size,
             (Kind::Spsc, Layout::Stamped) => {
                 let fits = usize::try_from(self.payload_size).is_ok_and(|n| n <= STAMPED_MAX);
@@ -88,21 +106,59 @@ impl Shape {
                 stamped_stride(self.payload_size as usize) as u64
             }
         };
-        let slots = self.capacity.checked_mul(stride).filter(|n| *n <= SLOTS_MAX);
+        let hands = self.hands()?;
+        // On an exchange ring each hand owns a slot, besides those in the entries.
+        let slot_count = self.capacity + hands;
+        if self.kind.is_mpmc() && slot_count > exchange::SLOTS_MAX {
+            return Err(BadShape::TooManySlots);
+        }
+        let slots = slot_count.checked_mul(stride).filter(|n| *n <= SLOTS_MAX);
         let slots = slots.ok_or(BadShape::TooLarge)?;
         let seats_offset = HEADER_LEN as u64;
         let cursors_offset = seats_offset + u64::from(self.seats) * size_of::<SeatRecord>() as u64;
-        let slots_offset = (cursors_offset + size_of::<Cursors>() as u64).next_multiple_of(PAGE);
+        let mut end = cursors_offset + size_of::<Cursors>() as u64;
+        let (mut hands_offset, mut entries_offset) = (0, 0);
+        if self.kind.is_mpmc() {
+            hands_offset = end;
+            entries_offset = hands_offset + hands * size_of::<HandLine>() as u64;
+            end = entries_offset + self.capacity * size_of::<u64>() as u64;
+        }
+        let slots_offset = end.next_multiple_of(PAGE);
         Ok(Geometry {
             shape: self,
             stride,
-            slot_count: self.capacity,
+            slot_count,
             seats_offset,
             cursors_offset,
+            hands_offset,
+            entries_offset,
             slots_offset,
             total_bytes: slots_offset + slots.next_multiple_of(PAGE),
         })
     }
+
+    /// All hands of all seats: 0 on an SPSC ring, which has two seats.
+    fn hands(&self) -> Result<u64, BadShape> {
+        let many = self.kind.is_mpmc();
+        let seats = if many { 1..=exchange::SEATS_MAX } else { 2..=2 };
+        let in_hand = if many { 1..=exchange::IN_HAND_MAX } else { 0..=0 };
+        if !seats.contains(&self.seats) || !in_hand.contains(&self.in_hand) {
+            return Err(BadShape::Seats);
+        }
+        Ok(u64::from(self.seats) * u64::from(self.in_hand))
+    }
+}
+
+/// Where the payload begins in a slot of an exchange ring: behind the slot's header, and where the
+/// length of a record stands, if it is one.
+pub(crate) fn payload_offset(align: u32) -> u64 {
+    u64::from(align).max(size_of::<u64>() as u64)
+}
+
+/// A slot of an exchange ring begins on a cache line of its own: neighbours belong to different hands.
+fn exchange_stride(size: u64, align: u32) -> Option<u64> {
+    let line = u64::from(align).max(64);
+    payload_offset(align).checked_add(size)?.checked_next_multiple_of(line)
 }
 
 impl Geometry {
@@ -119,13 +175,15 @@ impl Geometry {
             payload_size: h.payload_size,
             payload_align: h.payload_align,
             seats: h.seats,
+            in_hand: u32::try_from(h.in_hand).ok()?,
         };
         let g = shape.geometry().ok()?;
         let same = g.stride == h.stride
             && g.slot_count == h.slot_count
             && g.seats_offset == h.seats_offset
             && g.cursors_offset == h.cursors_offset
-            && h.entries_offset == 0
+            && g.hands_offset == h.hands_offset
+            && g.entries_offset == h.entries_offset
             && g.slots_offset == h.slots_offset
             && g.total_bytes == h.total_bytes;
         same.then_some(g)
@@ -142,6 +200,9 @@ impl Geometry {
         h.payload_size = self.shape.payload_size;
         h.payload_align = self.shape.payload_align;
         h.seats = self.shape.seats;
+        h.in_hand = u64::from(self.shape.in_hand);
+        h.hands_offset = self.hands_offset;
+        h.entries_offset = self.entries_offset;
         h.stride = self.stride;
         h.slot_count = self.slot_count;
         h.seats_offset = self.seats_offset;

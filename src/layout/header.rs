@@ -32,6 +32,10 @@ pub enum Kind {
     Spsc,
     /// One producer, one consumer, messages of any length.
     SpscBytes,
+    /// Many producers, many consumers, messages of one size.
+    Mpmc,
+    /// Many producers, many consumers, messages of any length up to one given at creation.
+    MpmcBytes,
 }
 
 impl Kind {
@@ -39,13 +43,22 @@ impl Kind {
         match self {
             Self::Spsc => 1,
             Self::SpscBytes => 2,
+            Self::Mpmc => 3,
+            Self::MpmcBytes => 4,
         }
+    }
+
+    /// Whether many may take each side: a slot-exchange ring.
+    pub(crate) fn is_mpmc(self) -> bool {
+        matches!(self, Self::Mpmc | Self::MpmcBytes)
     }
 
     pub(crate) fn from_wire(word: u32) -> Option<Self> {
         match word {
             1 => Some(Self::Spsc),
             2 => Some(Self::SpscBytes),
+            3 => Some(Self::Mpmc),
+            4 => Some(Self::MpmcBytes),
             _ => None,
         }
     }
@@ -56,6 +69,8 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::Spsc => "spsc",
             Self::SpscBytes => "spsc-bytes",
+            Self::Mpmc => "mpmc",
+            Self::MpmcBytes => "mpmc-bytes",
         })
     }
 }
@@ -70,13 +85,14 @@ pub(crate) struct Header {
     pub(crate) abi_minor: u16,
     pub(crate) features: u32,
     pub(crate) kind: u32,
-    /// 0 stamped, 1 dense. Of no meaning on a byte ring.
+    /// 0 stamped, 1 dense. Of meaning on a typed SPSC ring only.
     pub(crate) slot_layout: u32,
     pub(crate) seats: u32,
     /// Messages; bytes on a byte ring.
     pub(crate) capacity: u64,
     pub(crate) slot_count: u64,
     pub(crate) stride: u64,
+    /// Of one message; of the longest, if many sides exchange records.
     pub(crate) payload_size: u64,
     pub(crate) payload_align: u32,
     pub(crate) sem_id: i32,
@@ -97,7 +113,10 @@ pub(crate) struct Header {
     pub(crate) file_device: u64,
     /// And its inode.
     pub(crate) file_inode: u64,
-    pub(crate) reserved: [u64; 41],
+    /// Hands of each seat; 0 on an SPSC ring.
+    pub(crate) in_hand: u64,
+    pub(crate) hands_offset: u64,
+    pub(crate) reserved: [u64; 39],
     pub(crate) schema: [u8; 128],
     pub(crate) name: [u8; 256],
     pub(crate) tail: [u64; 19],
@@ -132,7 +151,9 @@ const_assert_eq!(offset_of!(Header, total_bytes), 128);
 const_assert_eq!(offset_of!(Header, set_generation), 136);
 const_assert_eq!(offset_of!(Header, file_device), 144);
 const_assert_eq!(offset_of!(Header, file_inode), 152);
-const_assert_eq!(offset_of!(Header, reserved), 160);
+const_assert_eq!(offset_of!(Header, in_hand), 160);
+const_assert_eq!(offset_of!(Header, hands_offset), 168);
+const_assert_eq!(offset_of!(Header, reserved), 176);
 const_assert_eq!(offset_of!(Header, schema), 488);
 const_assert_eq!(offset_of!(Header, name), 616);
 const_assert_eq!(offset_of!(Header, tail), 872);

@@ -4,12 +4,17 @@
 //! offset 0      header        1024 bytes   written once, by the creator
 //!        1024   seats         128 each     who is here (life itself is in the semaphores)
 //!        …      cursors       3 × 128      producer line, consumer line, state line
+//!        …      hands         128 each     exchange rings only: what each participant owns
+//!        …      entries       8 each       exchange rings only: the ring itself
 //!        …      slots         to the end   the messages (page-aligned)
 //! ```
 //! The diagrams with every byte are in `docs/layout.md`.
 #![allow(unsafe_code)]
 
 pub(crate) mod cursors;
+pub(crate) mod exchange;
+#[cfg(not(segring_loom))]
+pub(crate) mod exchange_view;
 #[cfg(not(segring_loom))]
 pub(crate) mod geometry;
 #[cfg(not(segring_loom))]
@@ -27,4 +32,4 @@ pub(crate) const LINE: usize = 128;
 /// The version of the layout. Major 0 is unstable: only equal versions attach to each other.
 pub(crate) const ABI_MAJOR: u16 = 0;
 /// The minor version, see [`ABI_MAJOR`].
-pub(crate) const ABI_MINOR: u16 = 1;
+pub(crate) const ABI_MINOR: u16 = 2;

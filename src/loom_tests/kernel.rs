@@ -53,6 +53,32 @@ impl Side {
     }
 }
 
+impl wait::Waker for Side {
+    fn wake(&self, word: &AtomicU32, bits: u32) -> bool {
+        let (sleepers, changed) = self.world.queue(word);
+        let mut woken = false;
+        // They stay in the list, which is short: their places are their names.
+        for sleeper in sleepers.lock().expect("loom").iter_mut() {
+            woken |= !sleeper.woken && sleeper.bits & bits != 0;
+            sleeper.woken |= sleeper.bits & bits != 0;
+        }
+        changed.notify_all();
+        woken
+    }
+
+    fn must_fence(&self) -> bool {
+        false // the light barrier is a full fence under loom
+    }
+
+    fn bits(&self) -> u32 {
+        0b11
+    }
+
+    fn woke(&self) {
+        self.waits.woke();
+    }
+}
+
 impl wait::Host for Side {
     fn now(&self) -> u64 {
         self.clock.set(self.clock.get() + 1_000_000_000);
@@ -72,22 +98,8 @@ impl wait::Host for Side {
         }
         Slept::Woken
     }
-    fn wake(&self, word: &AtomicU32, bits: u32) -> bool {
-        let (sleepers, changed) = self.world.queue(word);
-        let mut woken = false;
-        // They stay in the list, which is short: their places are their names.
-        for sleeper in sleepers.lock().expect("loom").iter_mut() {
-            woken |= !sleeper.woken && sleeper.bits & bits != 0;
-            sleeper.woken |= sleeper.bits & bits != 0;
-        }
-        changed.notify_all();
-        woken
-    }
     fn yield_now(&self) {
         thread::yield_now();
-    }
-    fn must_fence(&self) -> bool {
-        false // the light barrier is a full fence under loom
     }
     fn barrier(&self) -> bool {
         if self.world.barrier {
@@ -103,9 +115,6 @@ impl wait::Host for Side {
         None
     }
     fn told(&self) {}
-    fn bits(&self) -> u32 {
-        0b11
-    }
     fn state(&self) -> &WaitState {
         &self.waits
     }

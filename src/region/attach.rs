@@ -156,13 +156,6 @@ impl Region {
             )));
         }
         let shape = geometry.shape;
-        if shape.seats != seats_of(shape.kind) {
-            return Err(cx.not_segring(format!(
-                "it has {} seats, its kind has {}",
-                shape.seats,
-                seats_of(shape.kind)
-            )));
-        }
         if let Some(wanted) = expect.kind {
             if wanted != shape.kind {
                 return Err(Error::WrongKind { ring: cx.ring(), found: shape.kind, wanted });
@@ -189,13 +182,6 @@ impl Region {
             }
         }
         Ok((bound_set(header, stat, expect, cx)?, geometry))
-    }
-}
-
-/// How many seats a ring of this kind has.
-pub(crate) fn seats_of(kind: Kind) -> u32 {
-    match kind {
-        Kind::Spsc | Kind::SpscBytes => 2,
     }
 }
 

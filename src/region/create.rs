@@ -12,11 +12,12 @@
 //! touched. A segment that is ready is never changed, truncated or initialised again. A semaphore
 //! set of another size than a ring's is somebody else's too.
 
-use super::attach::{Readiness, readiness, seats_of};
+use super::attach::{Readiness, readiness};
 use super::error::{Context, Error};
 use super::map::Mapping;
 use super::set::{ADMIN, LockAttempt, SemSet};
 use super::{Expect, Name, Region};
+use crate::layout::exchange::{IN_HAND_MAX, SEATS_MAX, SLOTS_MAX};
 use crate::layout::geometry::{BadShape, Geometry, Shape};
 use crate::layout::header::{FEATURE_EPHEMERAL, FEATURE_HUGE, Header, MAGIC, READY, SCHEMA_MAX};
 use crate::layout::{ABI_MAJOR, ABI_MINOR};
@@ -113,6 +114,14 @@ fn check_recipe(recipe: &Recipe, cx: &Context<'_>) -> Result<Geometry, Error> {
             BadShape::TooLarge => format!(
                 "{} slots of {} bytes are more than 64 TiB: ask for a smaller capacity",
                 recipe.shape.capacity, recipe.shape.payload_size
+            ),
+            BadShape::Seats => format!(
+                "{} seats with {} messages in hand each cannot be: give 1 to {SEATS_MAX} seats, and 1 to {IN_HAND_MAX} in hand",
+                recipe.shape.seats, recipe.shape.in_hand
+            ),
+            BadShape::TooManySlots => format!(
+                "a capacity of {} and {} seats with {} in hand each are more than {SLOTS_MAX} slots together: ask for less of each",
+                recipe.shape.capacity, recipe.shape.seats, recipe.shape.in_hand
             ),
         })
     })
@@ -370,8 +379,10 @@ fn initialise(
     header.name_len = stored.len() as u16;
     header.schema[..schema.len()].copy_from_slice(schema);
     header.schema_len = schema.len() as u16;
-    debug_assert_eq!(recipe.shape.seats, seats_of(recipe.shape.kind));
     mapping.write_header(&header);
+    if geometry.shape.kind.is_mpmc() {
+        super::views::initialise_exchange(&mapping, &geometry);
+    }
     // Release: SYNC(ready), pairs with the Acquire load in `readiness`. The last store of all.
     mapping.ready().store(READY, Ordering::Release);
     header.ready = READY;

@@ -204,6 +204,16 @@ pub enum Error {
         /// itself, if another handle holds it.
         pid: u32,
     },
+    /// All seats of an exchange ring are held by processes that are alive.
+    #[error(
+        "ring {ring}: all its {seats} seats are taken by live handles; drop some, or create it anew with more seats"
+    )]
+    SeatsFull {
+        /// The ring's name and key.
+        ring: String,
+        /// How many it has.
+        seats: u32,
+    },
     /// Another process holds the lock under which seats are repaired, and does not let go.
     #[error(
         "ring {ring}: process {pid} holds the ring's lock and does not let go; is it stopped? continue or end it"

@@ -14,12 +14,13 @@ mod list;
 mod map;
 mod name;
 mod park;
+mod registry;
 mod remove;
 mod seats;
 mod set;
 mod views;
 
-pub(crate) use attach::{Expect, seats_of};
+pub(crate) use attach::Expect;
 pub use create::HugePages;
 pub(crate) use create::Recipe;
 pub(crate) use error::Context;

@@ -1,6 +1,6 @@
 //! Sleeping and waking through the kernel, on words that lie in a segment.
 
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering, RMW_NEEDS_FENCE, fence};
 use crate::sys::{Errno, futex, membarrier, time};
 
 /// Why a sleep ended, if nobody ended it.
@@ -22,6 +22,12 @@ impl Parking {
     /// Registers this process for `membarrier`, if the kernel has it.
     pub(crate) fn new() -> Self {
         Self { fences: !membarrier::register() }
+    }
+
+    /// For publishes by read-modify-write, which are a barrier themselves, or are followed by a fence:
+    /// their waiters need no `membarrier`.
+    pub(crate) fn after_rmw() -> Self {
+        Self { fences: RMW_NEEDS_FENCE }
     }
 
     #[inline(always)]

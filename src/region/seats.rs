@@ -22,7 +22,7 @@
 use super::Region;
 use super::error::{Context, Error};
 use super::set::{LockAttempt, SemSet};
-use crate::layout::seat::{Phase, SeatRecord, State};
+use crate::layout::seat::{Phase, Role, RoleWord, SeatRecord, State};
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::{Errno, process, time};
 use std::sync::Arc;
@@ -87,8 +87,8 @@ impl Region {
                 (true, Phase::Joined) => Occupancy::Live { pid },
                 (true, _) => Occupancy::Live { pid: 0 },
                 (false, Phase::Never) => Occupancy::Never,
-                (false, Phase::Left) => Occupancy::Left { epoch: state.epoch },
-                (false, Phase::Joined) => Occupancy::Dead { epoch: state.epoch },
+                (false, Phase::Left | Phase::Owing) => Occupancy::Left { epoch: state.epoch },
+                (false, Phase::Joined | Phase::Adopted) => Occupancy::Dead { epoch: state.epoch },
             });
         }
         Ok(Occupancy::Live { pid: 0 })
@@ -105,16 +105,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// Joins: takes a free seat, or a dead one. `role` is what errors call it.
-    pub(crate) fn join(region: &Arc<Region>, index: u32, role: &'static str) -> Result<Self, Error> {
+    /// Joins: takes this seat if it is free, or its holder dead.
+    pub(crate) fn join(region: &Arc<Region>, index: u32, role: Role) -> Result<Self, Error> {
         let cx = Context::new(region.name());
-        if !region.is_mine() {
-            return Err(Error::Forked { ring: cx.ring() });
-        }
-        if region.is_read_only() {
-            return Err(Error::ReadOnly { ring: cx.ring() });
-        }
-        let set = region.set();
+        refuse_unusable(region, &cx)?;
+        let (set, name) = (region.set(), role.name());
         let record = region.seat_record(index);
         // Twice: the second time after a seat left behind by an exec has been freed.
         for _ in 0..2 {
@@ -125,38 +120,47 @@ impl Seat {
                 still_its_set(region, &cx).inspect_err(|_| set.stand_up(index))?;
                 if let Some(pid) = fakes_its_death(record, region.shm_id()) {
                     set.stand_up(index);
-                    return Err(Error::SeatTaken { ring: cx.ring(), role, pid });
+                    return Err(Error::SeatTaken { ring: cx.ring(), role: name, pid });
                 }
-                return Ok(Self::enter(region, index));
+                return Ok(Self::enter(region, index, role));
             }
             match left_by_exec(region, set, index, &cx)? {
-                AfterExec::Mine => return Ok(Self::enter(region, index)),
+                AfterExec::Mine => return Ok(Self::enter(region, index, role)),
                 AfterExec::Freed => {}
-                AfterExec::No { pid } => return Err(Error::SeatTaken { ring: cx.ring(), role, pid }),
+                AfterExec::No { pid } => return Err(Error::SeatTaken { ring: cx.ring(), role: name, pid }),
             }
         }
-        Err(Error::SeatTaken { ring: cx.ring(), role, pid: sitter(set, index, record) })
+        Err(Error::SeatTaken { ring: cx.ring(), role: name, pid: sitter(set, index, record) })
     }
 
-    /// Writes the record. The semaphore is mine.
-    fn enter(region: &Arc<Region>, index: u32) -> Self {
+    /// Writes the record of a participant. The semaphore is mine.
+    pub(super) fn enter(region: &Arc<Region>, index: u32, role: Role) -> Self {
         let record = region.seat_record(index);
-        // Relaxed: the last writer held the semaphore before me; the kernel ordered us.
-        let old = State::from_word(record.state.load(Ordering::Relaxed));
-        let pid = process::pid();
-        // Relaxed: published by the Release stores below.
-        record.image.store(image(), Ordering::Relaxed);
-        record.pid_namespace.store(process::pid_namespace(), Ordering::Relaxed);
-        record.joined_at.store(time::realtime(), Ordering::Relaxed);
-        // Release: SYNC(image), pairs with the Acquire loads in `visible_holder`. Another thread of
-        // this process that finds itself in the half-written record finds this image there too, and
-        // does not believe that it sat here before an exec.
-        record.start_time.store(process::start_time(pid).unwrap_or(0), Ordering::Release);
-        record.pid.store(u64::from(pid), Ordering::Release);
-        let epoch = old.epoch.wrapping_add(1);
+        let epoch = write_holder(record).epoch.wrapping_add(1);
+        // Relaxed: published by the Release store below.
+        record.role.store(RoleWord { role: Some(role), died: false }.word(), Ordering::Relaxed);
         // Release: SYNC(seat), pairs with the Acquire loads in `occupancy`.
         record.state.store(State { epoch, phase: Phase::Joined }.word(), Ordering::Release);
         Self { region: Arc::clone(region), index, epoch, left: false }
+    }
+
+    /// Writes the record of somebody who only finishes what a dead one had begun. The semaphore is mine.
+    pub(super) fn adopt(region: &Arc<Region>, index: u32) -> Self {
+        let record = region.seat_record(index);
+        let old = write_holder(record);
+        if old.phase == Phase::Joined {
+            let role = RoleWord::from_word(record.role.load(Ordering::Relaxed));
+            // Relaxed: published by the Release store below.
+            record.role.store(RoleWord { died: true, ..role }.word(), Ordering::Relaxed);
+        }
+        let state = State { phase: Phase::Adopted, ..old };
+        // Release: SYNC(seat), pairs with the Acquire loads in `occupancy`.
+        record.state.store(state.word(), Ordering::Release);
+        Self { region: Arc::clone(region), index, epoch: old.epoch, left: false }
+    }
+
+    pub(crate) fn index(&self) -> u32 {
+        self.index
     }
 
     pub(crate) fn region(&self) -> &Arc<Region> {
@@ -167,12 +171,17 @@ impl Seat {
 impl Seat {
     /// Gives the seat back, once. Also done on drop.
     pub(crate) fn leave(&mut self) {
+        self.leave_as(Phase::Left);
+    }
+
+    /// The same, and says how.
+    pub(crate) fn leave_as(&mut self, phase: Phase) {
         // A child neither holds the seat nor has the mapping.
         if !self.region.is_mine() || std::mem::replace(&mut self.left, true) {
             return;
         }
         let record = self.region.seat_record(self.index);
-        let left = State { epoch: self.epoch, phase: Phase::Left };
+        let left = State { epoch: self.epoch, phase };
         // Release: SYNC(seat), pairs with the Acquire loads in `occupancy`: all that I pushed or
         // released is there before I am seen to have left.
         record.state.store(left.word(), Ordering::Release);
@@ -185,6 +194,33 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+/// Refuses what cannot have a seat.
+pub(super) fn refuse_unusable(region: &Region, cx: &Context<'_>) -> Result<(), Error> {
+    if !region.is_mine() {
+        return Err(Error::Forked { ring: cx.ring() });
+    }
+    if region.is_read_only() {
+        return Err(Error::ReadOnly { ring: cx.ring() });
+    }
+    Ok(())
+}
+
+/// Writes who I am into a record, and gives the state that it had. The semaphore is mine.
+fn write_holder(record: &SeatRecord) -> State {
+    let pid = process::pid();
+    // Relaxed: published by the Release stores that follow.
+    record.image.store(image(), Ordering::Relaxed);
+    record.pid_namespace.store(process::pid_namespace(), Ordering::Relaxed);
+    record.joined_at.store(time::realtime(), Ordering::Relaxed);
+    // Release: SYNC(image), pairs with the Acquire loads in `visible_holder`. Another thread of
+    // this process that finds itself in the half-written record finds this image there too, and
+    // does not believe that it sat here before an exec.
+    record.start_time.store(process::start_time(pid).unwrap_or(0), Ordering::Release);
+    record.pid.store(u64::from(pid), Ordering::Release);
+    // Relaxed: the last writer held the semaphore before me; the kernel ordered us.
+    State::from_word(record.state.load(Ordering::Relaxed))
 }
 
 /// Identifies this program image: a new number after every `exec`, and in every process.
@@ -211,7 +247,8 @@ fn visible_holder(record: &SeatRecord) -> Option<u32> {
     // Acquire, here and below: SYNC(image), pairs with the Release stores in `enter`.
     let pid = record.pid.load(Ordering::Acquire) as u32;
     let same_namespace = record.pid_namespace.load(Ordering::Relaxed) == process::pid_namespace();
-    let seen = state.phase == Phase::Joined && same_namespace && pid != 0;
+    let sits = matches!(state.phase, Phase::Joined | Phase::Adopted);
+    let seen = sits && same_namespace && pid != 0;
     let same_process = || {
         process::proc_is_of_my_namespace()
             && process::start_time(pid).is_some_and(|t| t == record.start_time.load(Ordering::Acquire))
@@ -221,7 +258,7 @@ fn visible_holder(record: &SeatRecord) -> Option<u32> {
 
 /// A process that threw its own undo away (`unshare`) looks dead and is not: its pid and start time
 /// fit, and it has the segment mapped. The kernel unmaps before it undoes, so a dying one does not.
-fn fakes_its_death(record: &SeatRecord, shm_id: i32) -> Option<u32> {
+pub(super) fn fakes_its_death(record: &SeatRecord, shm_id: i32) -> Option<u32> {
     let pid = visible_holder(record)?;
     let same_image = record.image.load(Ordering::Relaxed) == image();
     // Myself: I may have left badly only if I still hold a handle, which `maps` cannot tell.
@@ -229,7 +266,7 @@ fn fakes_its_death(record: &SeatRecord, shm_id: i32) -> Option<u32> {
     (mapped || (pid == process::pid() && same_image)).then_some(pid)
 }
 
-enum AfterExec {
+pub(super) enum AfterExec {
     /// My own seat from before an exec: its semaphore is up and mine.
     Mine,
     /// Somebody else's: it is free now.
@@ -239,7 +276,12 @@ enum AfterExec {
 }
 
 /// Looks whether the seat is held only by an undo whose process has executed another program.
-fn left_by_exec(region: &Region, set: SemSet, index: u32, cx: &Context<'_>) -> Result<AfterExec, Error> {
+pub(super) fn left_by_exec(
+    region: &Region,
+    set: SemSet,
+    index: u32,
+    cx: &Context<'_>,
+) -> Result<AfterExec, Error> {
     let record = region.seat_record(index);
     let taken = || Ok(AfterExec::No { pid: sitter(set, index, record) });
     let unusable = || -> Option<AfterExec> {
@@ -286,7 +328,7 @@ fn sitter(set: SemSet, index: u32, record: &SeatRecord) -> u32 {
 }
 
 /// Refuses a ring whose set was removed, or given to the next ring of its name.
-fn still_its_set(region: &Region, cx: &Context<'_>) -> Result<(), Error> {
+pub(super) fn still_its_set(region: &Region, cx: &Context<'_>) -> Result<(), Error> {
     match region.has_its_set() {
         Ok(true) => Ok(()),
         Ok(false) => Err(cx.os("semop(seat)", Errno(libc::EIDRM))),

@@ -12,6 +12,7 @@
 //! generations differ then, and nobody can join it any more.
 
 use super::error::{Context, Error};
+use crate::sys::guarded::GuardedBuffer;
 use crate::sys::sem::{self, Step};
 use crate::sys::{Errno, shm::Key};
 use std::time::{Duration, Instant};
@@ -193,15 +194,18 @@ impl SemSet {
         sem::erase(self.id, Self::seat_index(seat))
     }
 
+    /// Which of the first `seats` seats are held now: one system call for all of them.
+    pub(crate) fn holders(self, seats: u32) -> Result<Vec<bool>, Errno> {
+        let mut buffer = GuardedBuffer::new(ADMIN + seats as usize)?;
+        sem::values(self.id, &mut buffer)?;
+        Ok(buffer.values()[ADMIN..].iter().map(|value| *value != 0).collect())
+    }
+
     /// How many seats are held. `count` is the number of semaphores of the set. Exact under the
     /// lock, where nobody sits down.
     pub(crate) fn held_seats(self, count: usize) -> Result<usize, Errno> {
-        let mut held = 0;
-        for index in ADMIN..count {
-            let index = u16::try_from(index).map_err(|_| Errno(libc::EINVAL))?;
-            held += usize::from(sem::value(self.id, index)? != 0);
-        }
-        Ok(held)
+        let seats = u32::try_from(count.saturating_sub(ADMIN)).map_err(|_| Errno(libc::EINVAL))?;
+        Ok(self.holders(seats)?.into_iter().filter(|held| *held).count())
     }
 
     pub(crate) fn remove(self) -> Result<(), Errno> {

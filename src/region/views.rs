@@ -1,7 +1,10 @@
 //! Views of a region's memory for the algorithms. Each keeps the region attached.
 
 use super::Region;
+use super::map::Mapping;
 use crate::layout::cursors::Cursors;
+use crate::layout::exchange_view::{ExchangeParts, ExchangeView};
+use crate::layout::geometry::{Geometry, payload_offset};
 use crate::layout::header::Kind;
 use crate::layout::slot::Layout;
 use crate::layout::view::{ByteSlots, CursorsView, DenseSlots, StampedSlots};
@@ -15,7 +18,49 @@ pub(crate) enum TypedSlots<T> {
     Dense(DenseSlots<T>),
 }
 
+/// Where the parts of an exchange ring lie in a mapping.
+fn exchange_parts(mapping: &Mapping, geometry: &Geometry) -> ExchangeParts {
+    let shape = geometry.shape;
+    ExchangeParts {
+        cursors: mapping.at(geometry.cursors_offset).cast(),
+        hands: mapping.at(geometry.hands_offset).cast(),
+        entries: mapping.at(geometry.entries_offset).cast(),
+        slots: mapping.at(geometry.slots_offset),
+        capacity: shape.capacity,
+        hand_count: shape.seats * shape.in_hand,
+        stride: geometry.stride as usize,
+        payload_offset: payload_offset(shape.payload_align) as usize,
+    }
+}
+
+/// What the creator of an exchange ring writes before the ready mark.
+pub(super) fn initialise_exchange(mapping: &Mapping, geometry: &Geometry) {
+    let parts = exchange_parts(mapping, geometry);
+    // SAFETY: the geometry is that of this segment, whose size it has given; the view ends with this
+    // function, and the mapping does not.
+    let view = unsafe { ExchangeView::new(parts, Arc::new(())) };
+    view.initialise();
+}
+
 impl Region {
+    /// The entries, hands and slots of an exchange ring.
+    pub(crate) fn exchange_view(self: &Arc<Self>) -> ExchangeView {
+        assert!(self.geometry.shape.kind.is_mpmc(), "an exchange view of an SPSC ring");
+        let parts = exchange_parts(&self.mapping, &self.geometry);
+        // SAFETY: the geometry, checked against the segment's size, has room for all parts, aligned;
+        // the region keeps them mapped.
+        unsafe { ExchangeView::new(parts, self.clone()) }
+    }
+
+    /// A look at the entries, hands and slots of an exchange ring, for as long as `look` takes.
+    pub(crate) fn with_exchange_view<R>(&self, look: impl FnOnce(&ExchangeView) -> R) -> R {
+        assert!(self.geometry.shape.kind.is_mpmc(), "an exchange view of an SPSC ring");
+        let parts = exchange_parts(&self.mapping, &self.geometry);
+        // SAFETY: as in `exchange_view`; the region outlives the view, which ends here.
+        let view = unsafe { ExchangeView::new(parts, Arc::new(())) };
+        look(&view)
+    }
+
     fn slots_base(&self) -> NonNull<u8> {
         self.mapping.at(self.geometry.slots_offset)
     }

@@ -11,13 +11,13 @@
 //! nothing. So whoever sees the flag sees all that was ever pushed, and C3 decides.
 
 use super::RingError;
-use super::wait::{self, Host};
+use super::wait::{self, Waker};
 use crate::layout::cursors::{CLOSED, StateLine};
 use crate::sync::{AtomicU32, Ordering, fence};
 
 /// To be called by the holder of the producer's seat, which pushes nothing after it. `sleepers`
 /// wait for messages.
-pub(crate) fn close(host: &impl Host, state: &StateLine, sleepers: &AtomicU32) {
+pub(crate) fn close(host: &impl Waker, state: &StateLine, sleepers: &AtomicU32) {
     // Release: SYNC(close), pairs with the Acquire in `is_closed`.
     state.flags.fetch_or(CLOSED, Ordering::Release);
     // SeqCst: SYNC(park), pairs with the barrier of the waiter.

@@ -40,7 +40,12 @@ pub enum RingError {
     /// for: call `trust_peers` on that one.
     #[error("this handle was not made by trust_peers()")]
     Untrusted,
-    /// The record is longer than a byte ring of this capacity takes (half of it, less 8 bytes).
+    /// Every hand of this consumer holds a message: release one, or ask for more with
+    /// [`in_hand`](crate::Builder::in_hand) when the ring is made.
+    #[error("every hand of this consumer holds a message; release one first")]
+    HandsFull,
+    /// The record is longer than a byte ring of this capacity takes (half of it,
+    /// less 8 bytes), or than an exchange ring's slots.
     #[error("the record is too long for this ring: see max_record()")]
     TooLong,
 }

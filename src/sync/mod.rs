@@ -29,6 +29,11 @@ pub(crate) fn light_barrier() {
     fence(Ordering::SeqCst);
 }
 
+/// Whether a read-modify-write with acquire and release is no full barrier here: a load after it may
+/// come before its store. On x86 it always is one.
+#[cfg(not(segring_loom))]
+pub(crate) const RMW_NEEDS_FENCE: bool = cfg!(not(target_arch = "x86_64"));
+
 /// Tells the processor that this is a waiting loop.
 #[inline(always)]
 pub(crate) fn pause() {

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod futex;
+pub(crate) mod guarded;
 pub(crate) mod limits;
 pub(crate) mod membarrier;
 pub(crate) mod memory;

@@ -1,9 +1,10 @@
 //! `semget`, `semop`, `semtimedop`, `semctl`.
 //!
 //! `SETALL` is not here, and `SETVAL` only as [`erase`]: both forget the undo of every process.
-//! `GETALL` is not here either: it writes as many values as the set has, and the id comes from a
-//! header that a peer may have written (I5).
+//! `GETALL` writes as many values as the set has, and the id comes from a header that a peer may have
+//! written: so it writes into a buffer with a guard behind it (I5).
 
+use super::guarded::GuardedBuffer;
 use super::{Errno, check, shm::Key};
 use std::time::Duration;
 
@@ -100,6 +101,13 @@ pub(crate) fn operate<const N: usize>(
 pub(crate) fn value(id: SemId, index: u16) -> Result<i32, Errno> {
     // SAFETY: GETVAL takes no fourth argument.
     check(unsafe { libc::semctl(id, libc::c_int::from(index), libc::GETVAL) })
+}
+
+/// `semctl(id, 0, GETALL)`. `EFAULT`: the set has more semaphores than the buffer has room for.
+pub(crate) fn values(id: SemId, into: &mut GuardedBuffer) -> Result<(), Errno> {
+    // SAFETY: GETALL writes from the front to the back, as many values as the set has; what does not
+    // fit meets the buffer's guard.
+    check(unsafe { libc::semctl(id, 0, libc::GETALL, into.as_mut_ptr()) }).map(drop)
 }
 
 /// `semctl(id, index, GETPID)`: who last changed it, 0 when outside this PID namespace.

@@ -1,19 +1,16 @@
 //! The ring of records of any length.
 
 use super::consumer::{not_yet, unless_closed};
-use super::handle::handle_methods;
-use super::ring::common_methods;
 use crate::api::builder::{Builder, Sealed};
+use crate::api::handle::handle_methods;
 use crate::api::link::{Link, Role};
-use crate::api::stats::{self, Stats};
-use crate::layout::cursors::CLOSED;
+use crate::api::ring_methods::common_methods;
 use crate::layout::header::Kind;
 use crate::layout::slot::Layout;
 use crate::layout::view::ByteSlots;
 use crate::region::{Context, Error, Name, Region};
 use crate::ring::spsc::bytes::{self, Receiver, Sender};
 use crate::ring::{RingError, wait};
-use crate::sync::Ordering;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,8 +41,8 @@ impl Sealed for ByteRing {
     fn kind() -> Kind {
         Kind::SpscBytes
     }
-    fn payload() -> (u64, u32) {
-        (1, 1)
+    fn payload() -> Option<(u64, u32)> {
+        Some((1, 1))
     }
     fn default_layout() -> Layout {
         Layout::Dense
@@ -217,7 +214,7 @@ impl ByteProducer {
         self.closed
     }
 
-    handle_methods!();
+    handle_methods!(link);
 }
 
 /// The popping side of a [`ByteRing`]. As [`Consumer`](super::Consumer), for records.
@@ -326,7 +323,7 @@ impl ByteConsumer {
         self.link.check().is_ok() && self.link.is_closed()
     }
 
-    handle_methods!();
+    handle_methods!(link);
 }
 
 impl std::fmt::Debug for ByteProducer {

@@ -1,7 +1,7 @@
 //! The consumer of a typed ring.
 
-use super::handle::handle_methods;
 use super::{ByLayout, each};
+use crate::api::handle::handle_methods;
 use crate::api::link::{Link, Role};
 use crate::api::payload::Payload;
 use crate::layout::view::{DenseSlots, StampedSlots};
@@ -236,7 +236,7 @@ impl<T: Payload> Consumer<T> {
         self.link.check().is_ok() && self.link.is_closed()
     }
 
-    handle_methods!();
+    handle_methods!(link);
 }
 
 impl<T> std::fmt::Debug for Consumer<T> {

@@ -42,7 +42,6 @@ mod byte_grant;
 mod byte_ring;
 mod consumer;
 mod grant;
-mod handle;
 mod producer;
 mod ring;
 

@@ -1,8 +1,8 @@
 //! The producer of a typed ring.
 
 use super::consumer::not_yet;
-use super::handle::handle_methods;
 use super::{ByLayout, each};
+use crate::api::handle::handle_methods;
 use crate::api::link::{Link, Role};
 use crate::api::payload::Payload;
 use crate::api::rejected::Rejected;
@@ -194,7 +194,7 @@ impl<T: Payload> Producer<T> {
         self.closed
     }
 
-    handle_methods!();
+    handle_methods!(link);
 }
 
 impl<T> std::fmt::Debug for Producer<T> {

@@ -1,6 +1,6 @@
 //! The waiter bits: one futex word, a bit for each who waits on it.
 
-use super::{Host, Ordering, count};
+use super::{Host, Ordering, Waker};
 use crate::sync::AtomicU32;
 
 /// A waiter's place in a word.
@@ -45,7 +45,7 @@ impl Bit<'_> {
     }
 
     /// W1 undone, by a waiter that nobody has woken. What was meant for others is passed on.
-    pub(super) fn give_up(self, host: &impl Host) {
+    pub(super) fn give_up(self, host: &impl Waker) {
         // Relaxed: a waker that still sees the bit makes one wake for nobody.
         let was_set = self.word.fetch_and(!self.mask, Ordering::Relaxed) & self.mask != 0;
         if !was_set {
@@ -61,7 +61,7 @@ impl Bit<'_> {
 /// K4. Wakes one of those who wait: whose bit it takes. The bit is taken back before the wake, so
 /// that the next publish need not wake again.
 #[cold]
-pub(super) fn wake_one(host: &impl Host, word: &AtomicU32) {
+pub(super) fn wake_one(host: &impl Waker, word: &AtomicU32) {
     // Relaxed, and below: a waiter that goes to sleep compares the word inside the kernel, which
     // makes a full barrier in FUTEX_WAKE, before it looks for sleepers. SYNC(queue).
     let seen = word.load(Ordering::Relaxed);
@@ -75,7 +75,7 @@ pub(super) fn wake_one(host: &impl Host, word: &AtomicU32) {
         left &= !mask;
         let taken = word.fetch_and(!mask, Ordering::Relaxed) & mask != 0;
         if taken {
-            count(&host.state().counts.wakes, 1);
+            host.woke();
             // Nobody asleep there: awake and about to look, or dead. The next one, to be sure.
             if host.wake(word, mask) {
                 return;
@@ -86,7 +86,7 @@ pub(super) fn wake_one(host: &impl Host, word: &AtomicU32) {
 
 /// Wakes all: for what concerns everybody, such as closing.
 #[cold]
-pub(crate) fn wake_all(host: &impl Host, word: &AtomicU32) {
+pub(crate) fn wake_all(host: &impl Waker, word: &AtomicU32) {
     // Relaxed: as in `wake_one`.
     word.store(0, Ordering::Relaxed);
     host.wake(word, u32::MAX);

@@ -36,19 +36,27 @@ const RECHECK_WITHOUT_BARRIER: u64 = 1_000_000;
 /// Looks between two readings of the clock.
 const LOOKS_PER_CLOCK: u32 = 32;
 
+/// How somebody wakes those who sleep.
+pub(crate) trait Waker {
+    /// Wakes who sleeps on `word` with one of `bits`. `false`: nobody did.
+    fn wake(&self, word: &AtomicU32, bits: u32) -> bool;
+    /// Whether a publish is to be ordered before the look for sleepers by a fence.
+    fn must_fence(&self) -> bool;
+    /// The bits that waiters of this ring use. Others in a word mean nothing.
+    fn bits(&self) -> u32;
+    /// Somebody's bit was taken: counts.
+    fn woke(&self);
+}
+
 /// What the world outside the memory does for a side.
-pub(crate) trait Host {
+pub(crate) trait Host: Waker {
     /// A monotonic clock in nanoseconds.
     fn now(&self) -> u64;
     /// Sleeps until `until` at most, while `word` is `seen` and nobody wakes one of `bits`. May
     /// return early.
     fn sleep(&self, word: &AtomicU32, seen: u32, bits: u32, until: u64) -> Slept;
-    /// Wakes who sleeps on `word` with one of `bits`. `false`: nobody did.
-    fn wake(&self, word: &AtomicU32, bits: u32) -> bool;
     /// Gives the core to somebody else who can run.
     fn yield_now(&self);
-    /// Whether this process is out of reach of the others' heavy barrier, and so must fence itself.
-    fn must_fence(&self) -> bool;
     /// The heavy half of the barrier. `false`: it could not be made.
     fn barrier(&self) -> bool;
     /// Whether shared memory hints at news: the peer says itself that it has left, or the ring is
@@ -58,8 +66,11 @@ pub(crate) trait Host {
     fn news(&self) -> Option<RingError>;
     /// The last [`Host::news`] has been told: not again for the same peer.
     fn told(&self);
-    /// The bits that waiters of this ring use. Others in a word mean nothing.
-    fn bits(&self) -> u32;
+    /// Brings back what dead peers held, at the same times as [`Host::news`]. `true`: there may be
+    /// something now. System calls.
+    fn recover(&self) -> bool {
+        false
+    }
     /// This side's memory of its waits.
     fn state(&self) -> &WaitState;
 }
@@ -213,6 +224,11 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
             return Ok(None);
         }
         state.looked(now);
+        if host.recover() {
+            if let Some(done) = (self.attempt)()? {
+                return Ok(Some(done));
+            }
+        }
         if let Some(news) = host.news() {
             // The peer's last message happened before its seat was released: look once more.
             if let Some(done) = (self.attempt)()? {
@@ -235,7 +251,7 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
 
 /// K2 to K4: to be called after each publish or release. One load if nobody waits.
 #[inline(always)]
-pub(crate) fn notify(host: &impl Host, word: &AtomicU32) {
+pub(crate) fn notify(host: &impl Waker, word: &AtomicU32) {
     if host.must_fence() {
         // SeqCst: SYNC(park), pairs with the barrier of the waiter (W2).
         fence(Ordering::SeqCst);

@@ -78,6 +78,11 @@ impl WaitState {
         self.look_at.set(now.saturating_add(RECHECK));
     }
 
+    /// Has woken somebody.
+    pub(crate) fn woke(&self) {
+        count(&self.counts.wakes, 1);
+    }
+
     pub(crate) fn stats(&self) -> WaitStats {
         let counts = &self.counts;
         WaitStats {

@@ -1,7 +1,7 @@
 //! What each strategy does, call by call, with a world that the test makes up: its clock goes on by a
 //! step at each look, and nothing else passes.
 
-use super::{Bit, Host, RECHECK, Slept, WaitState, WaitStrategy, Waiter, until};
+use super::{Bit, Host, RECHECK, Slept, WaitState, WaitStrategy, Waiter, Waker, until};
 use crate::ring::RingError;
 use crate::sync::{AtomicU32, Ordering};
 use std::cell::{Cell, RefCell};
@@ -62,6 +62,25 @@ impl World {
     }
 }
 
+impl Waker for World {
+    fn wake(&self, _: &AtomicU32, _: u32) -> bool {
+        self.call(Call::Wake);
+        true
+    }
+
+    fn must_fence(&self) -> bool {
+        false
+    }
+
+    fn bits(&self) -> u32 {
+        1
+    }
+
+    fn woke(&self) {
+        self.state.woke();
+    }
+}
+
 impl Host for World {
     fn now(&self) -> u64 {
         self.clock.set(self.clock.get() + self.step);
@@ -78,15 +97,8 @@ impl Host for World {
         self.clock.set(until);
         sleeps.remove(0)
     }
-    fn wake(&self, _: &AtomicU32, _: u32) -> bool {
-        self.call(Call::Wake);
-        true
-    }
     fn yield_now(&self) {
         self.call(Call::Yield);
-    }
-    fn must_fence(&self) -> bool {
-        false
     }
     fn barrier(&self) -> bool {
         self.call(Call::Barrier);
@@ -100,9 +112,6 @@ impl Host for World {
         None
     }
     fn told(&self) {}
-    fn bits(&self) -> u32 {
-        1
-    }
     fn state(&self) -> &WaitState {
         &self.state
     }

@@ -1,7 +1,7 @@
-//! What the four handles have in common besides their messages.
+//! What all handles have in common besides their messages. The argument is the field that waits and trusts.
 
 macro_rules! handle_methods {
-    () => {
+    ($field:ident) => {
         /// What this handle does while it has to wait, from the next call on.
         /// [`WaitStrategy`](crate::WaitStrategy) says what there is;
         /// [`Adaptive`](crate::WaitStrategy::Adaptive) at first.
@@ -16,17 +16,17 @@ macro_rules! handle_methods {
         /// # Ok::<(), Box<dyn std::error::Error>>(())
         /// ```
         pub fn set_wait_strategy(&mut self, strategy: $crate::ring::WaitStrategy) {
-            self.link.waits().set_strategy(strategy);
+            self.$field.waits().set_strategy(strategy);
         }
 
         /// What this handle does while it has to wait.
         pub fn wait_strategy(&self) -> $crate::ring::WaitStrategy {
-            self.link.waits().strategy()
+            self.$field.waits().strategy()
         }
 
         /// How this handle has waited since it was made, its `try_` calls left out.
         pub fn wait_stats(&self) -> $crate::ring::WaitStats {
-            self.link.waits().stats()
+            self.$field.waits().stats()
         }
 
         /// Adds the operations in place.
@@ -38,7 +38,7 @@ macro_rules! handle_methods {
         #[allow(unsafe_code)]
         pub unsafe fn trust_peers(mut self) -> $crate::api::trusted::Trusted<Self> {
             // SAFETY: the caller's promise is the one that `Trust` asks for.
-            self.link.trust(unsafe { $crate::layout::view::Trust::new() });
+            self.$field.trust(unsafe { $crate::layout::view::Trust::new() });
             $crate::api::trusted::Trusted::new(self)
         }
     };

@@ -1,0 +1,288 @@
+//! What producers and consumers of an exchange ring have in common: waiting, news of the others, and
+//! bringing back what the dead held.
+
+use super::membership::Membership;
+use super::recover;
+use crate::layout::cursors::REMOVED;
+use crate::layout::exchange_view::ExchangeView;
+use crate::layout::seat::Role;
+use crate::layout::view::Trust;
+use crate::region::{Error, ForkToken, NotWoken, Region};
+use crate::ring::mpmc::Hand;
+use crate::ring::{RingError, wait};
+use crate::sync::{AtomicU32, Ordering, fence};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A hand that holds a message, and the seat that it belongs to.
+pub(crate) type Held = (Arc<Membership>, Hand);
+
+/// A handle's half that is not about messages.
+pub(crate) struct Member {
+    own: Arc<Membership>,
+    role: Role,
+    token: ForkToken,
+    waits: wait::WaitState,
+    trust: Option<Trust>,
+    /// How many of the other side had joined when their going was told.
+    told: Cell<u32>,
+    untold: Cell<Option<u32>>,
+    /// How many of the other side had left, and whether the ring was marked as removed, at the last look.
+    followed: Cell<(u32, bool)>,
+    /// Messages that dead consumers held, and that this handle is to see to.
+    queue: RefCell<VecDeque<Held>>,
+    queued: Cell<bool>,
+    /// When a call that does not wait looks for dead seats again.
+    look_at: Cell<u64>,
+}
+
+impl Member {
+    /// Takes a seat. Gives the hands that are free; what the others hold is in the queue.
+    pub(crate) fn join(region: &Arc<Region>, role: Role) -> Result<(Self, Vec<Hand>), Error> {
+        let (own, hands) = Membership::join(region, role)?;
+        let (holding, free): (Vec<Hand>, Vec<Hand>) = hands.into_iter().partition(Hand::holds);
+        let member = Self {
+            role,
+            token: own.token(),
+            waits: wait::WaitState::default(),
+            trust: None,
+            told: Cell::new(0),
+            untold: Cell::new(None),
+            followed: Cell::default(),
+            queued: Cell::new(!holding.is_empty()),
+            queue: RefCell::new(holding.into_iter().map(|hand| (own.clone(), hand)).collect()),
+            look_at: Cell::new(0),
+            own,
+        };
+        // Those who wait for somebody to come need not wait for their recheck.
+        wait::wake_all(&member, member.word(role.peer()));
+        // What is corrupt in other seats is for those who use them.
+        let _ = member.look_for_dead();
+        Ok((member, free))
+    }
+
+    /// Refuses a handle that was inherited through a fork. One load.
+    #[inline(always)]
+    pub(crate) fn check(&self) -> Result<(), RingError> {
+        if self.token.is_valid() { Ok(()) } else { Err(RingError::Forked) }
+    }
+
+    pub(crate) fn own(&self) -> &Arc<Membership> {
+        &self.own
+    }
+
+    /// Only after [`Member::check`].
+    #[inline(always)]
+    pub(crate) fn memory(&self) -> &ExchangeView {
+        self.own.memory()
+    }
+
+    fn region(&self) -> &Arc<Region> {
+        self.own.region()
+    }
+
+    pub(crate) fn waits(&self) -> &wait::WaitState {
+        &self.waits
+    }
+
+    pub(crate) fn trust(&mut self, trust: Trust) {
+        self.trust = Some(trust);
+    }
+
+    /// The promise, if it was made for this very handle.
+    pub(crate) fn trusted(&self) -> Result<Trust, RingError> {
+        self.trust.ok_or(RingError::Untrusted)
+    }
+
+    #[inline(always)]
+    fn word(&self, side: Role) -> &AtomicU32 {
+        let state = &self.memory().cursors().state;
+        match side {
+            Role::Producer => &state.producer_waits,
+            Role::Consumer => &state.consumer_waits,
+        }
+    }
+
+    /// To be called after each push or pop: wakes one of the other side, if any sleeps. One load if not.
+    #[inline(always)]
+    pub(crate) fn wake(&self, side: Role) {
+        wait::notify(self, self.word(side));
+    }
+
+    /// Wakes everybody: the ring has been closed.
+    pub(crate) fn wake_everybody(&self) {
+        wait::wake_all(self, self.word(Role::Consumer));
+        wait::wake_all(self, self.word(Role::Producer));
+    }
+
+    /// A wait of this side, which is at `position`.
+    pub(crate) fn waiter(&self, position: u64, deadline: Option<u64>) -> wait::Waiter<'_> {
+        let shared = self.region().geometry().shape.seats > u32::BITS;
+        let bit = wait::Bit { word: self.word(self.role), mask: self.own.waiter_bit(), shared };
+        wait::Waiter { bit, position, deadline }
+    }
+
+    /// A point in time after `timeout`; `None` if that is later than anybody will wait.
+    pub(crate) fn deadline(&self, timeout: Duration) -> Option<u64> {
+        let nanos = u64::try_from(timeout.as_nanos()).ok()?;
+        self.own.parking().now().checked_add(nanos)
+    }
+
+    /// Whether there is something in the queue.
+    #[inline(always)]
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queued.get()
+    }
+
+    pub(crate) fn dequeue(&self) -> Option<Held> {
+        let mut queue = self.queue.borrow_mut();
+        let held = queue.pop_front();
+        self.queued.set(!queue.is_empty());
+        held
+    }
+
+    pub(crate) fn enqueue(&self, held: Held) {
+        self.queue.borrow_mut().push_back(held);
+        self.queued.set(true);
+    }
+
+    /// Looks for dead seats now, and sees to what they held. `true`: there may be a message now.
+    pub(crate) fn look_for_dead(&self) -> Result<bool, RingError> {
+        self.look_at.set(self.own.parking().now().saturating_add(wait::RECHECK));
+        // An error of the kernel says nothing of anybody: nobody is taken over then.
+        let Ok(Some(survey)) = self.region().survey(true) else { return Ok(false) };
+        let mut found = false;
+        for seat in survey.unclean {
+            let repaired = match Membership::adopt(self.region(), seat) {
+                Ok(repaired) => repaired,
+                Err(Error::Corrupt { .. }) => return Err(RingError::Corrupt),
+                Err(_) => None,
+            };
+            let Some((membership, hands)) = repaired else { continue };
+            for hand in hands.into_iter().filter(Hand::holds) {
+                found = true;
+                // The first one is for this consumer; the others are for anybody, if there is room.
+                let keep = self.role == Role::Consumer && !self.is_queued();
+                let held = if keep {
+                    Some((membership.clone(), hand))
+                } else {
+                    recover::push_back(&membership, hand)
+                };
+                // A producer leaves what does not fit where it is.
+                if let Some(held) = held.filter(|_| self.role == Role::Consumer) {
+                    self.enqueue(held);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The same, if the last look was long ago. For calls that do not wait and found nothing.
+    #[cold]
+    pub(crate) fn look_for_dead_at_times(&self) -> Result<bool, RingError> {
+        if self.own.parking().now() < self.look_at.get() {
+            return Ok(false);
+        }
+        self.look_for_dead()
+    }
+
+    fn hint(&self) -> (u32, bool) {
+        // Relaxed, both: hints, which save system calls.
+        let left = self.region().attendance(self.role.peer()).left.load(Ordering::Relaxed);
+        (left, self.is_flagged_removed())
+    }
+
+    fn is_flagged_removed(&self) -> bool {
+        self.memory().cursors().state.flags.load(Ordering::Relaxed) & REMOVED != 0
+    }
+
+    fn is_removed(&self) -> bool {
+        self.is_flagged_removed() || self.region().is_removed()
+    }
+}
+
+impl wait::Waker for Member {
+    fn wake(&self, word: &AtomicU32, bits: u32) -> bool {
+        self.own.parking().wake(word, bits)
+    }
+
+    #[inline(always)]
+    fn must_fence(&self) -> bool {
+        self.own.parking().must_fence()
+    }
+
+    fn bits(&self) -> u32 {
+        u32::MAX
+    }
+
+    fn woke(&self) {
+        self.waits.woke();
+    }
+}
+
+impl wait::Host for Member {
+    fn now(&self) -> u64 {
+        self.own.parking().now()
+    }
+
+    fn sleep(&self, word: &AtomicU32, seen: u32, bits: u32, until: u64) -> wait::Slept {
+        match self.own.parking().sleep(word, seen, bits, until) {
+            Ok(()) => wait::Slept::Woken,
+            Err(NotWoken::Changed) => wait::Slept::NotAtAll,
+            Err(NotWoken::TimeOrSignal) => wait::Slept::Interrupted,
+        }
+    }
+
+    fn yield_now(&self) {
+        self.own.parking().yield_now();
+    }
+
+    fn barrier(&self) -> bool {
+        // SeqCst: SYNC(park), pairs with the CAS of a publish, which is a barrier itself, or with the
+        // fence after it.
+        fence(Ordering::SeqCst);
+        true
+    }
+
+    fn has_hint(&self) -> bool {
+        self.hint() != self.followed.get()
+    }
+
+    fn news(&self) -> Option<RingError> {
+        // Before the look at the kernel: who joins or leaves after it is the next look's.
+        self.followed.set(self.hint());
+        let side = self.role.peer();
+        let joined = self.region().attendance(side).joined.load(Ordering::Relaxed);
+        match self.region().survey(true) {
+            // Nobody's life can be told any more.
+            Ok(None) => return Some(RingError::Removed),
+            Ok(Some(survey)) if survey.live(side) > 0 => return None,
+            Ok(Some(survey)) => {
+                if joined != self.told.get() {
+                    self.untold.set(Some(joined));
+                    return Some(RingError::PeerGone { died: survey.died(side) });
+                }
+            }
+            // Such as a permission that was taken away: nothing is known, so nobody is called gone.
+            Err(_) => return None,
+        }
+        self.is_removed().then_some(RingError::Removed)
+    }
+
+    fn told(&self) {
+        if let Some(joined) = self.untold.take() {
+            self.told.set(joined);
+        }
+    }
+
+    fn recover(&self) -> bool {
+        // What is corrupt is found by whoever joins, or calls `recover` of the ring.
+        self.look_for_dead().unwrap_or(false)
+    }
+
+    fn state(&self) -> &wait::WaitState {
+        &self.waits
+    }
+}

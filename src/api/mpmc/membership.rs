@@ -1,0 +1,207 @@
+//! A seat of an exchange ring and its hands: one's own, or a dead one's that is being repaired.
+
+use crate::layout::exchange_view::ExchangeView;
+use crate::layout::seat::{Phase, Role};
+use crate::region::{Context, Error, ForkToken, Parking, Region, Seat};
+use crate::ring::mpmc::{Hand, Message, hint, repair};
+use crate::ring::{RingError, wait};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+
+/// Kept alive by the handle, and by each message that was taken with one of its hands. The last one gives
+/// the seat back.
+pub(crate) struct Membership {
+    memory: ExchangeView,
+    /// Hands that are not in use.
+    berths: Box<[Berth]>,
+    /// Hands in the berths that hold a message which could not be handed back.
+    owing: AtomicU32,
+    /// `None`: somebody who only repairs.
+    role: Option<Role>,
+    token: ForkToken,
+    parking: Parking,
+    seat: Seat,
+}
+
+/// A seat that was won, and all its hands, finished.
+pub(crate) type Repaired = (Arc<Membership>, Vec<Hand>);
+
+/// Where a hand waits for its next use: private memory. The fields are its parts.
+#[derive(Default)]
+struct Berth {
+    state: AtomicU32,
+    cur: AtomicU64,
+}
+
+/// The hand is in use.
+const OUT: u32 = 0;
+const FREE: u32 = 1;
+const HOLDS: u32 = 2;
+
+impl Membership {
+    /// Takes a seat, and finishes what its last holder had begun. Gives the hands.
+    pub(crate) fn join(region: &Arc<Region>, role: Role) -> Result<Repaired, Error> {
+        let token = ForkToken::current(&Context::new(region.name()))?;
+        Self::repair(Seat::join_any(region, role)?, Some(role), token)
+    }
+
+    /// Takes a seat that nobody holds and that is not clean, as somebody who only repairs. `None`: others
+    /// are at it, or have done it.
+    pub(crate) fn adopt(region: &Arc<Region>, seat: u32) -> Result<Option<Repaired>, Error> {
+        match Seat::adopt_unclean(region, seat)? {
+            Some(seat) => Self::adopted(seat).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same, for a seat that is mine already.
+    pub(crate) fn adopted(seat: Seat) -> Result<Repaired, Error> {
+        let token = ForkToken::current(&Context::new(seat.region().name()))?;
+        Self::repair(seat, None, token)
+    }
+
+    fn repair(mut seat: Seat, role: Option<Role>, token: ForkToken) -> Result<Repaired, Error> {
+        let region = seat.region().clone();
+        let memory = region.exchange_view();
+        let in_hand = region.geometry().shape.in_hand;
+        let first = seat.index() * in_hand;
+        let finish = |number| repair::finish(&memory, number).map(|(hand, _)| hand);
+        let hands: Result<Vec<Hand>, RingError> = (first..first + in_hand).map(finish).collect();
+        let Ok(hands) = hands else {
+            // Still to be repaired, by somebody who can.
+            seat.leave_as(Phase::Adopted);
+            return Err(Error::Corrupt { ring: Context::new(region.name()).ring() });
+        };
+        let berths = hands.iter().map(|_| Berth::default()).collect();
+        let parking = Parking::after_rmw();
+        Ok((Arc::new(Self { memory, berths, owing: AtomicU32::new(0), role, token, parking, seat }), hands))
+    }
+
+    #[inline(always)]
+    pub(crate) fn memory(&self) -> &ExchangeView {
+        &self.memory
+    }
+
+    pub(crate) fn region(&self) -> &Arc<Region> {
+        self.seat.region()
+    }
+
+    /// Which of a word's bits this seat waits on.
+    pub(crate) fn waiter_bit(&self) -> u32 {
+        1 << (self.seat.index() % u32::BITS)
+    }
+
+    /// Whether this process made it. To be asked before anything touches the segment.
+    #[inline(always)]
+    pub(crate) fn is_mine(&self) -> bool {
+        self.token.is_valid()
+    }
+
+    #[inline(always)]
+    pub(crate) fn token(&self) -> ForkToken {
+        self.token
+    }
+
+    pub(crate) fn parking(&self) -> Parking {
+        self.parking
+    }
+
+    /// Puts a hand away. Any thread.
+    pub(crate) fn put_back(&self, hand: Hand) {
+        let (number, cur, holds) = hand.into_parts();
+        if let Some(berth) = self.berths.get(number as usize % self.berths.len()) {
+            // Relaxed: published by the Release below.
+            berth.cur.store(cur, Ordering::Relaxed);
+            // Release: SYNC(berth), pairs with the Acquire in `take_out`.
+            berth.state.store(if holds { HOLDS } else { FREE }, Ordering::Release);
+            if holds {
+                // Relaxed: a hint to look at the berths.
+                self.owing.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A hand that was put away, if there is one; one that holds a message first.
+    pub(crate) fn take_out(&self) -> Option<Hand> {
+        let first = self.seat.index() * self.berths.len() as u32;
+        for wanted in [HOLDS, FREE] {
+            for (number, berth) in (first..).zip(&self.berths) {
+                // Acquire: SYNC(berth), pairs with the Release in `put_back`.
+                if berth.state.load(Ordering::Acquire) == wanted {
+                    // Relaxed: the handle's thread is the only one that takes them out.
+                    berth.state.store(OUT, Ordering::Relaxed);
+                    if wanted == HOLDS {
+                        self.owing.fetch_sub(1, Ordering::Relaxed);
+                    }
+                    let parts = (number, berth.cur.load(Ordering::Relaxed), wanted == HOLDS);
+                    return Some(Hand::from_parts(parts));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether a hand in the berths holds a message.
+    #[inline(always)]
+    pub(crate) fn owes(&self) -> bool {
+        // Relaxed: a hint. The handle looks again at its next call.
+        self.owing.load(Ordering::Relaxed) != 0
+    }
+
+    /// Pushes what a hand holds, marked: for whoever takes next. `Full`: it still holds it.
+    pub(crate) fn push_back(&self, hand: &mut Hand) -> Result<(), RingError> {
+        hand.stamp(&self.memory, true);
+        let mut tail = hint(&self.memory.cursors().producer);
+        hand.try_push(&self.memory, &mut tail, Message::Again)?;
+        wait::notify(self, &self.memory.cursors().state.consumer_waits);
+        Ok(())
+    }
+
+    /// Ends what was begun with a hand that holds a message: hands it back, or keeps it if the ring is
+    /// full, for the next call of the handle or whoever takes the seat.
+    pub(crate) fn hand_back(&self, mut hand: Hand) {
+        let _ = self.push_back(&mut hand);
+        self.put_back(hand);
+    }
+
+    fn owes_anything(&self) -> bool {
+        let first = self.seat.index() * self.berths.len() as u32;
+        (first..).zip(&self.berths).any(|(number, _)| repair::holds(&self.memory, number))
+    }
+}
+
+impl wait::Waker for Membership {
+    fn wake(&self, word: &AtomicU32, bits: u32) -> bool {
+        self.parking.wake(word, bits)
+    }
+
+    #[inline(always)]
+    fn must_fence(&self) -> bool {
+        self.parking.must_fence()
+    }
+
+    fn bits(&self) -> u32 {
+        u32::MAX
+    }
+
+    fn woke(&self) {}
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        // A child has neither the seat nor the memory.
+        if !self.is_mine() {
+            return;
+        }
+        let owes = self.owes_anything();
+        self.seat.leave_as(if owes { Phase::Owing } else { Phase::Left });
+        if let Some(role) = self.role {
+            // Relaxed: a hint to look; who sees it asks the kernel.
+            self.region().attendance(role).left.fetch_add(1, Ordering::Relaxed);
+        }
+        let state = &self.memory.cursors().state;
+        // Who waits for the last of them to go, or for what I could not hand back.
+        wait::wake_all(self, &state.consumer_waits);
+        wait::wake_all(self, &state.producer_waits);
+    }
+}

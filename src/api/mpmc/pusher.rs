@@ -1,0 +1,182 @@
+//! The pushing half of a handle, whatever the messages are.
+
+use super::member::Member;
+use crate::layout::exchange::OwnedSlot;
+use crate::layout::exchange_view::ExchangeView;
+use crate::layout::seat::Role;
+use crate::layout::view::Trust;
+use crate::region::{Error, Region};
+use crate::ring::mpmc::{Hand, Message, closing, hint, look_for_room};
+use crate::ring::{RingError, wait};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A producer's seat, and the hand that it pushes with.
+pub(super) struct Pusher {
+    pub(super) member: Member,
+    /// `None`: it holds what its last holder had taken; that is pushed first.
+    hand: Option<Hand>,
+    /// Where I have pushed last: a hint.
+    tail: u64,
+    pushed: u64,
+}
+
+impl Pusher {
+    pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
+        let (member, free) = Member::join(region, Role::Producer)?;
+        free.into_iter().for_each(|hand| member.own().put_back(hand));
+        let hand = if member.is_queued() { None } else { member.own().take_out() };
+        let tail = hint(&member.memory().cursors().producer);
+        let mut pusher = Self { member, hand, tail, pushed: 0 };
+        // If the ring is full, with the first push that finds room.
+        let _ = pusher.prepare();
+        Ok(pusher)
+    }
+
+    #[inline(always)]
+    pub(super) fn memory(&self) -> &ExchangeView {
+        self.member.memory()
+    }
+
+    /// Makes sure that there is a hand, and gives the number of its slot.
+    #[inline(always)]
+    pub(super) fn slot(&mut self) -> Result<u32, RingError> {
+        self.member.check()?;
+        if self.hand.is_none() {
+            self.prepare()?;
+        }
+        self.hand.as_ref().map(|hand| hand.slot().0).ok_or(RingError::Full)
+    }
+
+    /// My slot, to look at in place. `None` in a child that has inherited this.
+    pub(super) fn own_slot(&self) -> Option<&OwnedSlot> {
+        self.member.check().ok()?;
+        self.hand.as_ref().map(Hand::slot)
+    }
+
+    /// The same, to write.
+    pub(super) fn own_slot_mut(&mut self) -> Option<(&ExchangeView, &mut OwnedSlot)> {
+        self.member.check().ok()?;
+        let slot = self.hand.as_mut()?.slot_mut();
+        Some((self.member.memory(), slot))
+    }
+
+    /// Pushes what the last holder of the seat had taken.
+    #[cold]
+    #[inline(never)]
+    fn prepare(&mut self) -> Result<(), RingError> {
+        while let Some((membership, mut hand)) = self.member.dequeue() {
+            if let Err(e) = membership.push_back(&mut hand) {
+                self.member.enqueue((membership, hand));
+                return Err(e);
+            }
+            membership.put_back(hand);
+        }
+        if self.hand.is_none() {
+            self.hand = self.member.own().take_out();
+        }
+        Ok(())
+    }
+
+    /// Pushes what has been written into the slot. Lock-free.
+    #[inline(always)]
+    pub(super) fn publish(&mut self) -> Result<(), RingError> {
+        self.attempt()?;
+        self.member.wake(Role::Consumer);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn attempt(&mut self) -> Result<(), RingError> {
+        let Some(hand) = &mut self.hand else { return Err(RingError::Full) };
+        let memory = self.member.memory();
+        hand.stamp(memory, false);
+        hand.try_push(memory, &mut self.tail, Message::New)?;
+        self.pushed = self.pushed.wrapping_add(1);
+        Ok(())
+    }
+
+    /// The same; waits while the ring is full.
+    pub(super) fn publish_until(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
+        match self.publish() {
+            Err(RingError::Full) => {
+                let deadline = timeout.and_then(|t| self.deadline(t));
+                self.wait_and_publish(deadline)
+            }
+            other => other,
+        }
+    }
+
+    /// Waits until what the last holder of the seat had taken is pushed, if there is such.
+    pub(super) fn wait_for_hand(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
+        if self.hand.is_some() { Ok(()) } else { self.wait_for_room(deadline) }
+    }
+
+    /// The same; waits while the ring is full. What is in the slot stays there meanwhile.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn wait_and_publish(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
+        let Self { member, hand, tail, pushed } = self;
+        let Some(hand) = hand else { return Err(RingError::Full) };
+        wait::until(&*member, &member.waiter(*pushed, deadline), || {
+            let memory = member.memory();
+            hand.stamp(memory, false);
+            not_yet(hand.try_push(memory, tail, Message::New))
+        })?;
+        *pushed = pushed.wrapping_add(1);
+        self.member.wake(Role::Consumer);
+        Ok(())
+    }
+
+    /// Waits until there is room, or has been for a moment; pushes nothing new.
+    pub(super) fn wait_for_room(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
+        self.member.check()?;
+        loop {
+            let Self { member, tail, pushed, .. } = self;
+            wait::until(&*member, &member.waiter(*pushed, deadline), || {
+                not_yet(look_for_room(member.memory(), tail))
+            })?;
+            match self.slot() {
+                Err(RingError::Full) => {}
+                other => {
+                    // If I was woken, it was for room that is still there.
+                    self.member.wake(Role::Producer);
+                    return other.map(drop);
+                }
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self) -> Result<(), RingError> {
+        self.member.check()?;
+        closing::close(self.memory())?;
+        self.member.wake_everybody();
+        Ok(())
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.member.check().is_ok() && crate::ring::closing::is_closed(&self.memory().cursors().state)
+    }
+
+    pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {
+        self.member.deadline(timeout)
+    }
+
+    pub(super) fn waits(&self) -> &wait::WaitState {
+        self.member.waits()
+    }
+
+    pub(super) fn trust(&mut self, trust: Trust) {
+        self.member.trust(trust);
+    }
+}
+
+/// "Nothing yet" for the waiting loop.
+#[inline(always)]
+pub(super) fn not_yet<T>(result: Result<T, RingError>) -> Result<Option<T>, RingError> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(RingError::Empty | RingError::Full) => Ok(None),
+        Err(e) => Err(e),
+    }
+}

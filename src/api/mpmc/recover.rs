@@ -1,0 +1,54 @@
+//! Finishing what the dead had begun, for a ring as a whole.
+
+use super::member::Held;
+use super::membership::{Membership, Repaired};
+use crate::region::{Error, Region, Seat};
+use crate::ring::mpmc::Hand;
+use std::sync::Arc;
+
+/// What [`Ring::recover`](super::Ring::recover) has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// Seats whose holders were dead, or had left messages behind: free now.
+    pub seats: usize,
+    /// Messages of theirs that are in the ring again, marked.
+    pub messages: usize,
+    /// Messages of theirs for which the ring had no room: they stay where they are, for whoever looks
+    /// next.
+    pub left: usize,
+}
+
+/// Pushes what a hand holds. What did not fit comes back.
+pub(super) fn push_back(membership: &Arc<Membership>, mut hand: Hand) -> Option<Held> {
+    match membership.push_back(&mut hand) {
+        Ok(()) => None,
+        Err(_) => Some((membership.clone(), hand)),
+    }
+}
+
+/// Looks at all seats, and sees to those that nobody holds and that are not clean.
+pub(super) fn recover(region: &Arc<Region>) -> Result<Recovered, Error> {
+    let mut done = Recovered::default();
+    for seat in Seat::free_left_by_exec(region)? {
+        done.add(Membership::adopted(seat)?);
+    }
+    for seat in region.survey_as_guest()?.unclean {
+        if let Some(repaired) = Membership::adopt(region, seat)? {
+            done.add(repaired);
+        }
+    }
+    Ok(done)
+}
+
+impl Recovered {
+    fn add(&mut self, (membership, hands): Repaired) {
+        self.seats += 1;
+        for hand in hands.into_iter().filter(Hand::holds) {
+            match push_back(&membership, hand) {
+                None => self.messages += 1,
+                Some(_) => self.left += 1,
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The typed ring.
+
+use super::recover::{self, Recovered};
+use super::{Consumer, Producer};
+use crate::api::builder::{Builder, Sealed};
+use crate::api::payload::{Payload, check_payload};
+use crate::api::ring_methods::common_methods;
+use crate::layout::header::Kind;
+use crate::layout::slot::Layout;
+use crate::region::{Error, Name, Region};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A FIFO of messages of type `T`, between any number of producers and consumers.
+///
+/// This is an attachment, not a side: take [`producer`](Ring::producer)s and
+/// [`consumer`](Ring::consumer)s from it, one for each thread that takes part. `Send` and `Sync`; any
+/// number of attachments may exist. Dropping it detaches once its handles are gone, and removes nothing.
+pub struct Ring<T> {
+    region: Arc<Region>,
+    item: PhantomData<fn(T) -> T>,
+}
+
+impl<T: Payload> Sealed for Ring<T> {
+    fn kind() -> Kind {
+        Kind::Mpmc
+    }
+    fn payload() -> Option<(u64, u32)> {
+        Some((size_of::<T>() as u64, align_of::<T>() as u32))
+    }
+    fn default_layout() -> Layout {
+        Layout::Dense
+    }
+    fn default_capacity() -> usize {
+        1024
+    }
+    #[allow(private_interfaces)]
+    fn from_region(region: Arc<Region>) -> Self {
+        Self { region, item: PhantomData }
+    }
+}
+
+/// What only exchange rings can be asked for.
+macro_rules! exchange_options {
+    () => {
+        /// How many producers and consumers there may be at once, 1 to 4096. Each takes 128 bytes and,
+        /// for each message in hand, 128 bytes and a slot; and one semaphore. Default: 64.
+        pub fn seats(mut self, seats: u32) -> Self {
+            self.seats = seats;
+            self
+        }
+
+        /// How many messages a consumer may hold at once, 1 to 64. Default: 1.
+        pub fn in_hand(mut self, messages: u32) -> Self {
+            self.in_hand = messages;
+            self
+        }
+    };
+}
+pub(super) use exchange_options;
+
+impl<T: Payload> Builder<Ring<T>> {
+    exchange_options!();
+}
+
+/// What both exchange rings can do.
+macro_rules! exchange_methods {
+    () => {
+        /// Looks for seats whose holders are dead, finishes what those had begun, and puts what they held
+        /// into the ring again, marked. Calls that wait do this every 100 ms, and calls that find nothing;
+        /// so this is for those who want it now, or who never wait. Any number may call it at once.
+        /// Lock-free; some system calls.
+        ///
+        /// Killed in here, it leaves what it had not finished to the next one.
+        ///
+        /// # Errors
+        /// [`Error::Corrupt`], [`Error::Removed`], [`Error::Forked`].
+        pub fn recover(&self) -> Result<Recovered, Error> {
+            recover::recover(&self.region)
+        }
+
+        /// How many messages fit: a power of two.
+        pub fn capacity(&self) -> usize {
+            self.region.geometry().shape.capacity as usize
+        }
+
+        /// How many producers and consumers there may be at once.
+        pub fn seats(&self) -> u32 {
+            self.region.geometry().shape.seats
+        }
+
+        /// How many messages a consumer may hold at once.
+        pub fn in_hand(&self) -> u32 {
+            self.region.geometry().shape.in_hand
+        }
+    };
+}
+pub(super) use exchange_methods;
+
+impl<T: Payload> Ring<T> {
+    /// Starts the settings of a ring. `T` of size 0, or aligned to more than 128, does not compile.
+    pub fn builder(name: impl Into<Name>) -> Builder<Self> {
+        const { check_payload::<T>() };
+        Builder::new(name)
+    }
+
+    /// Takes a seat to push. One that a dead participant held is repaired first; what that one had taken
+    /// is pushed again, marked. A few system calls; no waiting for others.
+    ///
+    /// # Errors
+    /// [`Error::SeatsFull`]; [`Error::Removed`], [`Error::Forked`], [`Error::Corrupt`].
+    pub fn producer(&self) -> Result<Producer<T>, Error> {
+        Producer::join(&self.region)
+    }
+
+    /// Takes a seat to pop. One that a dead participant held is repaired first; what that one had taken
+    /// comes first, marked.
+    ///
+    /// # Errors
+    /// As [`producer`](Ring::producer).
+    pub fn consumer(&self) -> Result<Consumer<T>, Error> {
+        Consumer::join(&self.region)
+    }
+
+    exchange_methods!();
+    common_methods!();
+}
+
+impl<T> std::fmt::Debug for Ring<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ring")
+            .field("name", self.region.name())
+            .field("id", &self.region.shm_id())
+            .finish_non_exhaustive()
+    }
+}
