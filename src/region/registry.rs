@@ -9,7 +9,7 @@
 //! Winning the semaphore of such a seat is the right to repair it. Two never have it, and a repairer that
 //! is killed gives it back.
 
-use super::seats::{self, AfterExec, Seat};
+use super::seats::{self, AfterExec, ForLock, Seat};
 use super::set::is_gone;
 use super::{Context, Error, Region};
 use crate::layout::cursors::Attendance;
@@ -137,7 +137,7 @@ impl Seat {
             };
             let mut lost = false;
             for (seat, _) in free(true).chain(free(false)) {
-                if let Some(seat) = Self::sit(region, seat, &cx)? {
+                if let Some(seat) = Self::sit(region, seat, &cx, ForLock::Wait)? {
                     return Ok(Self::enter(region, seat, role).counted(role));
                 }
                 lost = true;
@@ -145,7 +145,7 @@ impl Seat {
             // None is free, or others were faster. A program may have left its seat by exec.
             let mut freed = false;
             for (seat, _) in (0u32..).zip(&held).filter(|(_, held)| **held) {
-                match seats::left_by_exec(region, region.set(), seat, &cx)? {
+                match seats::left_by_exec(region, region.set(), seat, &cx, ForLock::Wait)? {
                     AfterExec::Mine => return Ok(Self::enter(region, seat, role).counted(role)),
                     AfterExec::Freed => freed = true,
                     AfterExec::No { .. } => {}
@@ -163,7 +163,7 @@ impl Seat {
     pub(crate) fn adopt_unclean(region: &Arc<Region>, seat: u32) -> Result<Option<Self>, Error> {
         let cx = Context::new(region.name());
         seats::refuse_unusable(region, &cx)?;
-        let Some(seat) = Self::sit(region, seat, &cx)? else { return Ok(None) };
+        let Some(seat) = Self::sit(region, seat, &cx, ForLock::DoNotWait)? else { return Ok(None) };
         if region.is_clean(seat) {
             region.set().stand_up(seat);
             return Ok(None);
@@ -171,15 +171,19 @@ impl Seat {
         Ok(Some(Self::adopt(region, seat)))
     }
 
-    /// Frees seats that a program has left by exec, as far as that can be proven. Gives those that this
-    /// program itself held before. Reads `/proc`.
-    pub(crate) fn free_left_by_exec(region: &Arc<Region>) -> Result<Vec<Self>, Error> {
+    /// Frees seats that a program has left by exec, as far as that can be proven: of those that `matter`.
+    /// Gives those that this program itself held before. Reads `/proc`.
+    pub(crate) fn free_left_by_exec(
+        region: &Arc<Region>,
+        matters: impl Fn(u32) -> bool,
+    ) -> Result<Vec<Self>, Error> {
         let cx = Context::new(region.name());
         seats::refuse_unusable(region, &cx)?;
         let held = region.held_seats_now(&cx)?;
         let mut mine = Vec::new();
-        for (seat, _) in (0u32..).zip(&held).filter(|(_, held)| **held) {
-            if let AfterExec::Mine = seats::left_by_exec(region, region.set(), seat, &cx)? {
+        for (seat, _) in (0u32..).zip(&held).filter(|(seat, held)| **held && matters(*seat)) {
+            let left = seats::left_by_exec(region, region.set(), seat, &cx, ForLock::DoNotWait)?;
+            if let AfterExec::Mine = left {
                 mine.push(Self::adopt(region, seat));
             }
         }
@@ -187,11 +191,20 @@ impl Seat {
     }
 
     /// Wins a seat's semaphore, if nobody has it.
-    fn sit(region: &Arc<Region>, seat: u32, cx: &Context<'_>) -> Result<Option<u32>, Error> {
+    fn sit(
+        region: &Arc<Region>,
+        seat: u32,
+        cx: &Context<'_>,
+        for_lock: ForLock,
+    ) -> Result<Option<u32>, Error> {
         let set = region.set();
         // Before sitting down, so as not to be seen on a seat of the set's next ring.
         seats::still_its_set(region, cx)?;
-        if !set.try_sit(seat, cx)? {
+        let won = match for_lock {
+            ForLock::Wait => set.try_sit(seat, cx)?,
+            ForLock::DoNotWait => set.try_sit_now(seat).map_err(|e| cx.os("semop(seat)", e))?,
+        };
+        if !won {
             return Ok(None);
         }
         // Sitting, because nobody gives a set away on which somebody sits.

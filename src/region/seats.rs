@@ -124,7 +124,7 @@ impl Seat {
                 }
                 return Ok(Self::enter(region, index, role));
             }
-            match left_by_exec(region, set, index, &cx)? {
+            match left_by_exec(region, set, index, &cx, ForLock::Wait)? {
                 AfterExec::Mine => return Ok(Self::enter(region, index, role)),
                 AfterExec::Freed => {}
                 AfterExec::No { pid } => return Err(Error::SeatTaken { ring: cx.ring(), role: name, pid }),
@@ -266,6 +266,13 @@ pub(super) fn fakes_its_death(record: &SeatRecord, shm_id: i32) -> Option<u32> {
     (mapped || (pid == process::pid() && same_image)).then_some(pid)
 }
 
+/// Whether to wait for whoever has the set's lock, and may be stopped: a few seconds, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ForLock {
+    Wait,
+    DoNotWait,
+}
+
 pub(super) enum AfterExec {
     /// My own seat from before an exec: its semaphore is up and mine.
     Mine,
@@ -281,6 +288,7 @@ pub(super) fn left_by_exec(
     set: SemSet,
     index: u32,
     cx: &Context<'_>,
+    for_lock: ForLock,
 ) -> Result<AfterExec, Error> {
     let record = region.seat_record(index);
     let taken = || Ok(AfterExec::No { pid: sitter(set, index, record) });
@@ -299,8 +307,15 @@ pub(super) fn left_by_exec(
     if unusable().is_none() {
         return taken();
     }
-    let LockAttempt::Held(lock) = set.lock(cx)? else {
-        return Err(cx.os("semop(lock)", Errno(libc::EIDRM)));
+    let lock = match for_lock {
+        ForLock::Wait => match set.lock(cx)? {
+            LockAttempt::Held(lock) => lock,
+            LockAttempt::Gone => return Err(cx.os("semop(lock)", Errno(libc::EIDRM))),
+        },
+        ForLock::DoNotWait => match set.try_lock() {
+            Some(lock) => lock,
+            None => return taken(),
+        },
     };
     // Again, under the lock: from here on nobody sits down, so the semaphore can only fall.
     let held = set.is_held(index).map_err(|e| cx.os("semctl(GETVAL)", e))?;

@@ -173,6 +173,17 @@ impl SemSet {
         }
     }
 
+    /// Takes a seat's semaphore if it is free, and the lock too: one `semop`, which waits for nobody.
+    pub(crate) fn try_sit_now(self, seat: u32) -> Result<bool, Errno> {
+        let index = Self::seat_index(seat);
+        let steps = [Step::is_zero(LOCK), Step::is_zero(index), Step::undoable(index, 1)];
+        match sem::operate(self.id, steps, None) {
+            Ok(()) => Ok(true),
+            Err(Errno(libc::EAGAIN)) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Lets a seat's semaphore go. An error means that the set is gone, and the seat with it.
     pub(crate) fn stand_up(self, seat: u32) {
         let _ = sem::operate(self.id, [Step::undoable(Self::seat_index(seat), -1)], None);

@@ -2,18 +2,20 @@
 
 use super::args::name_parser;
 use anyhow::Context;
-use segring::{Error, Name, Observer, Peer, Stats};
+use segring::{Error, Kind, Name, Observer, Peer, Stats};
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 pub(crate) const HELP: &str = "\
 Columns:
-  PAYLOAD            bytes of a message, or 'bytes' where messages have any length
+  PAYLOAD            bytes of a message (of the longest, on mpmc-bytes), or 'bytes' where
+                     messages have any length
   CAPACITY           messages that fit, or bytes where they have any length
   BYTES              the memory of the whole segment
   LEN                messages in the ring now
-  PRODUCER CONSUMER  the process on the seat; '-' nobody yet, 'left' gone by itself, 'died' killed
+  PRODUCER CONSUMER  the process on the seat, or how many live ones there are (3 live);
+                     '-' nobody yet, 'left' gone by themselves, 'died' killed
   ATTACHED           processes that have it in their memory
   STATE              open, closed (by its producer, for good) or removed (no name any more);
                      ephemeral (goes when the last one leaves), huge (made of huge pages)
@@ -55,6 +57,13 @@ struct Row {
     popped: u64,
     producer: Seat,
     consumer: Seat,
+    seats: u32,
+    /// Messages in the hands of consumers, dead or alive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<u64>,
+    /// Seats of the dead that nobody has seen to yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unclean: Option<u32>,
     mode: String,
     uid: u32,
     owner: String,
@@ -72,10 +81,13 @@ struct Seat {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<u32>,
+    /// Rings of many seats: how many of them are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<u32>,
 }
 
 impl Seat {
-    fn new(peer: Peer) -> Self {
+    fn new(peer: Peer, live: Option<u32>) -> Self {
         let (state, pid) = match peer {
             Peer::NeverJoined => ("never", None),
             Peer::Live { pid } => ("live", (pid != 0).then_some(pid)),
@@ -83,26 +95,28 @@ impl Seat {
             Peer::Died => ("died", None),
             _ => ("unknown", None),
         };
-        Self { state, pid }
+        Self { state, pid, live }
     }
 
     fn cell(&self) -> String {
-        match (self.state, self.pid) {
-            (_, Some(pid)) => pid.to_string(),
-            ("never", _) => "-".to_owned(),
-            (state, _) => state.to_owned(),
+        match (self.state, self.pid, self.live) {
+            (_, Some(pid), _) => pid.to_string(),
+            ("live", _, Some(live)) => format!("{live} live"),
+            ("never", ..) => "-".to_owned(),
+            (state, ..) => state.to_owned(),
         }
     }
 }
 
 impl Row {
     fn new(stats: Stats) -> Self {
+        let many = matches!(stats.kind, Kind::Mpmc | Kind::MpmcBytes);
         Self {
             name: stats.name,
             key: format!("{:#010x}", stats.key),
             shmid: stats.shm_id,
             semid: stats.sem_id,
-            any_length: stats.kind == segring::Kind::SpscBytes,
+            any_length: stats.kind == Kind::SpscBytes,
             kind: stats.kind.to_string(),
             schema: stats.schema,
             payload_size: stats.payload_size,
@@ -111,8 +125,11 @@ impl Row {
             len: stats.len,
             pushed: stats.pushed,
             popped: stats.popped,
-            producer: Seat::new(stats.producer),
-            consumer: Seat::new(stats.consumer),
+            producer: Seat::new(stats.producer, many.then_some(stats.producers)),
+            consumer: Seat::new(stats.consumer, many.then_some(stats.consumers)),
+            seats: stats.seats,
+            held: many.then_some(stats.held),
+            unclean: many.then_some(stats.unclean),
             mode: format!("{:03o}", stats.mode),
             uid: stats.uid,
             owner: owner(stats.uid),

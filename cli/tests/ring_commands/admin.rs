@@ -84,6 +84,23 @@ fn streams_are_for_byte_rings_that_are_open() {
 }
 
 #[test]
+fn a_ring_for_many() {
+    let name = TestName::new("many");
+    let create = ["create", name.as_str(), "--kind", "mpmc", "--records", "10", "--max-record", "100"];
+    run(&[&create[..], &["--seats", "3", "--in-hand", "2"]].concat()).expect(0, "");
+    let ring = segring::mpmc::ByteRing::builder(name.as_str()).attach().expect("attach");
+    assert_eq!((ring.capacity(), ring.max_record(), ring.seats(), ring.in_hand()), (16, 100, 3, 2));
+    let (mut a, _b) = (ring.producer().expect("join"), ring.producer().expect("join"));
+    a.push(b"one").expect("push");
+    let listed = run(&["ls", name.as_str()]);
+    listed.expect(0, "");
+    let text = String::from_utf8(listed.out).expect("text");
+    assert!(text.contains("mpmc-bytes") && text.contains("2 live"), "{text}");
+    run(&["recv", name.as_str()]).expect(1, "is of kind mpmc-bytes, not spsc-bytes");
+    run(&["rm", name.as_str()]).expect(0, "");
+}
+
+#[test]
 fn wrong_arguments_are_explained() {
     let name = TestName::new("wrong");
     let long = "x".repeat(256);
@@ -92,7 +109,9 @@ fn wrong_arguments_are_explained() {
             run(&[command, bad]).expect(2, "cannot be a ring's name");
         }
     }
-    run(&["create", name.as_str(), "--kind", "mpmc"]).expect(1, "this version makes spsc rings only");
+    run(&["create", name.as_str(), "--kind", "mpmc", "--capacity", "1M"]).expect(1, "--records");
+    run(&["create", name.as_str(), "--seats", "3"]).expect(1, "--seats is for --kind mpmc");
+    run(&["create", name.as_str(), "--kind", "mpmc", "--seats", "5000"]).expect(1, "1 to 4096 seats");
     run(&["create", name.as_str(), "--capacity", "much"]).expect(2, "is no size");
     run(&["create", name.as_str(), "--mode", "888"]).expect(2, "is no mode");
     run(&["create", name.as_str(), "--mode", "400"]).expect(1, "is not usable");

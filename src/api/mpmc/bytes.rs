@@ -371,8 +371,14 @@ impl Trusted<ByteConsumer> {
         let max = self.handle.max;
         let held = self.handle.core.hold(taken).ok_or(RingError::HandsFull)?;
         let (membership, hand) = &held.0;
-        let len = length(membership.memory(), hand.slot().0, max)?;
-        Ok(ByteJob::new(held, trust, len))
+        let len = length(membership.memory(), hand.slot().0, max);
+        let job = ByteJob::new(held, trust, *len.as_ref().unwrap_or(&0));
+        if len.is_err() {
+            // Given up: nobody could read it.
+            job.release();
+            return Err(RingError::Corrupt);
+        }
+        Ok(job)
     }
 }
 

@@ -161,17 +161,15 @@ impl Member {
                 Err(_) => None,
             };
             let Some((membership, hands)) = repaired else { continue };
+            let mut kept = false;
             for hand in hands.into_iter().filter(Hand::holds) {
                 found = true;
                 // The first one is for this consumer; the others are for anybody, if there is room.
-                let keep = self.role == Role::Consumer && !self.is_queued();
-                let held = if keep {
-                    Some((membership.clone(), hand))
-                } else {
-                    recover::push_back(&membership, hand)
-                };
-                // A producer leaves what does not fit where it is.
-                if let Some(held) = held.filter(|_| self.role == Role::Consumer) {
+                if self.role == Role::Consumer && !self.is_queued() {
+                    kept = true;
+                    self.enqueue((membership.clone(), hand));
+                } else if let Some(held) = recover::push_back(&membership, hand).filter(|_| kept) {
+                    // Else it stays where it is, for whoever looks next; but this seat is in use.
                     self.enqueue(held);
                 }
             }

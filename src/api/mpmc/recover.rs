@@ -3,7 +3,7 @@
 use super::member::Held;
 use super::membership::{Membership, Repaired};
 use crate::region::{Error, Region, Seat};
-use crate::ring::mpmc::Hand;
+use crate::ring::mpmc::{Hand, repair};
 use std::sync::Arc;
 
 /// What [`Ring::recover`](super::Ring::recover) has done.
@@ -30,7 +30,12 @@ pub(super) fn push_back(membership: &Arc<Membership>, mut hand: Hand) -> Option<
 /// Looks at all seats, and sees to those that nobody holds and that are not clean.
 pub(super) fn recover(region: &Arc<Region>) -> Result<Recovered, Error> {
     let mut done = Recovered::default();
-    for seat in Seat::free_left_by_exec(region)? {
+    let in_hand = region.geometry().shape.in_hand;
+    let matters = |seat| {
+        let mut hands = seat * in_hand..(seat + 1) * in_hand;
+        region.with_exchange_view(|view| hands.any(|hand| repair::holds(view, hand)))
+    };
+    for seat in Seat::free_left_by_exec(region, matters)? {
         done.add(Membership::adopted(seat)?);
     }
     for seat in region.survey_as_guest()?.unclean {
