@@ -29,3 +29,8 @@ pub(crate) mod wait;
 
 pub use error::RingError;
 pub use wait::{WaitStats, WaitStrategy};
+
+/// No position is ever beyond this: at a billion messages a second it takes a hundred years. A
+/// larger one in a segment was written by nobody of this protocol, and is refused on joining, so
+/// that sums with positions never overflow.
+pub(crate) const POSITION_MAX: u64 = 1 << 62;

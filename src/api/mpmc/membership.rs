@@ -150,9 +150,13 @@ impl Membership {
 
     /// Pushes what a hand holds, marked: for whoever takes next. `Full`: it still holds it.
     pub(crate) fn push_back(&self, hand: &mut Hand) -> Result<(), RingError> {
+        self.push_back_at(hand, &mut hint(&self.memory.cursors().producer))
+    }
+
+    /// The same, for somebody who knows where he has pushed last.
+    pub(crate) fn push_back_at(&self, hand: &mut Hand, tail: &mut u64) -> Result<(), RingError> {
         hand.stamp(&self.memory, true);
-        let mut tail = hint(&self.memory.cursors().producer);
-        hand.try_push(&self.memory, &mut tail, Message::Again)?;
+        hand.try_push(&self.memory, tail, Message::Again)?;
         wait::notify(self, &self.memory.cursors().state.consumer_waits);
         Ok(())
     }

@@ -66,7 +66,8 @@ impl Pusher {
     #[inline(never)]
     fn prepare(&mut self) -> Result<(), RingError> {
         while let Some((membership, mut hand)) = self.member.dequeue() {
-            if let Err(e) = membership.push_back(&mut hand) {
+            // From the same place as a look for room: else the two could disagree for ever (I5).
+            if let Err(e) = membership.push_back_at(&mut hand, &mut self.tail) {
                 self.member.enqueue((membership, hand));
                 return Err(e);
             }

@@ -36,7 +36,7 @@
 pub(crate) mod closing;
 pub(crate) mod repair;
 
-use super::RingError;
+use super::{POSITION_MAX, RingError};
 use crate::layout::cursors::{CLOSED, Cursors, SideLine};
 use crate::layout::exchange::{Entry, HandLine, Op, OwnedSlot, SlotHeader, stage_for_push};
 #[cfg(not(segring_loom))]
@@ -222,7 +222,9 @@ impl Hand {
 /// Where pushes, or pops, have got to: not further than they are. To begin with.
 pub(crate) fn hint(line: &SideLine) -> u64 {
     // Acquire: SYNC(hint), pairs with the Release in `finished`: the entries are there.
-    line.cursor.load(Ordering::Acquire)
+    let hint = line.cursor.load(Ordering::Acquire);
+    // Nobody writes more (I5).
+    if hint <= POSITION_MAX { hint } else { 0 }
 }
 
 /// Whether there is a message to pop. Lock-free.
@@ -267,7 +269,7 @@ pub(crate) fn progress(memory: &impl Memory) -> Result<(u64, u64), RingError> {
 }
 
 /// The next position that may not have been passed, where an entry is so many stages ahead: as many
-/// whole laps are skipped as it is ahead. So a walk passes each entry once, whatever is written there (I5).
+/// whole laps are skipped as it is ahead. So a walk goes around a ring that rests once.
 #[inline(always)]
 fn skip(position: u64, ahead: u64, bits: u32) -> u64 {
     position.wrapping_add((((ahead - 1) / 2) << bits) + 1)
@@ -308,6 +310,10 @@ impl<'a, M: Memory> Walk<'a, M> {
                 0 if entry.slot() >= self.memory.slot_count() => return Err(RingError::Corrupt),
                 0 => return Ok((entry, false)),
                 ahead => self.pass(ahead.unsigned_abs(), shared),
+            }
+            // Entries of which each is ahead of the one before: nobody writes them. (I5: this ends.)
+            if *self.position > POSITION_MAX {
+                return Err(RingError::Corrupt);
             }
         }
     }

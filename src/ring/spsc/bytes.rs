@@ -14,7 +14,7 @@
 
 use super::distance;
 use crate::layout::cursors::{Cursors, SideLine};
-use crate::ring::RingError;
+use crate::ring::{POSITION_MAX, RingError};
 use crate::sync::{Ordering, fence};
 
 /// The header of the bytes that are skipped at the wrap.
@@ -100,7 +100,7 @@ pub(crate) fn progress(line: &SideLine) -> Result<(u64, u64), RingError> {
 
 fn resume_at(line: &SideLine) -> Result<(u64, u64), RingError> {
     let (cursor, records) = progress(line)?;
-    if cursor % 8 != 0 || cursor > super::POSITION_MAX || records > cursor / HEADER {
+    if cursor % 8 != 0 || cursor > POSITION_MAX || records > cursor / HEADER {
         return Err(RingError::Corrupt);
     }
     Ok((cursor, records))

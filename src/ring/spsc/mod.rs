@@ -22,7 +22,7 @@ pub(crate) mod dense;
 pub(crate) mod slots;
 pub(crate) mod stamped;
 
-use super::RingError;
+use super::{POSITION_MAX, RingError};
 use crate::layout::cursors::{Cursors, SideLine};
 use crate::sync::Ordering;
 use slots::Slots;
@@ -32,11 +32,6 @@ pub(crate) fn distance(from: u64, to: u64, limit: u64) -> Result<u64, RingError>
     let n = to.wrapping_sub(from);
     if n <= limit { Ok(n) } else { Err(RingError::Corrupt) }
 }
-
-/// No position is ever beyond this: at a billion messages a second it takes a hundred years. A
-/// larger one in a segment was written by nobody of this protocol, and is refused on joining, so
-/// that sums with positions never overflow.
-pub(crate) const POSITION_MAX: u64 = 1 << 62;
 
 /// The producer's half. Lives in private memory; `S` is the view of the shared slots.
 pub(crate) struct Sender<S> {

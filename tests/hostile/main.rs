@@ -2,8 +2,11 @@
 //! say `Corrupt` at worst. A panic, a crash or a hang of the child is a failure. Random and chosen words;
 //! the exact cases are in `hostile_exact.rs`.
 
+#[path = "../common/mod.rs"]
 mod common;
+#[path = "../harness/mod.rs"]
 mod harness;
+mod many;
 
 use common::{TestChild, TestName, child_role, say, watchdog};
 use harness::Rng;
@@ -23,6 +26,21 @@ trait Target: Sized {
     /// One operation of each kind that copies. Any result is fine.
     fn operate(&mut self, rng: &mut Rng) -> Vec<Result<(), RingError>>;
     fn look(&self);
+    /// Bytes from the seats on where a word hurts.
+    const HOT: u64 = 640;
+    /// Where to poke.
+    fn spot(rng: &mut Rng) -> u64 {
+        match rng.below(8) {
+            0 => TAIL + rng.below(5) * 8,
+            1 => HEAD + rng.below(5) * 8,
+            2 => TAIL,
+            3 => HEAD,
+            4 => FLAGS + rng.below(2) * 8,
+            5 => SEATS + rng.below(32) * 8,
+            _ => SLOTS + rng.below(Self::SLOT_WORDS) * 8,
+        }
+    }
+    const SLOT_WORDS: u64 = 64;
 }
 
 fn joined<H>(result: Result<H, Error>) -> Option<H> {
@@ -30,7 +48,7 @@ fn joined<H>(result: Result<H, Error>) -> Option<H> {
         Ok(handle) => Some(handle),
         Err(Error::Corrupt { .. }) => None,
         // A scribbled pid may be that of a process that has the segment mapped.
-        Err(Error::SeatTaken { .. }) => None,
+        Err(Error::SeatTaken { .. } | Error::SeatsFull { .. }) => None,
         Err(e) => panic!("joining: {e}"),
     }
 }
@@ -95,6 +113,8 @@ struct Bytes {
 }
 
 impl Target for Bytes {
+    const SLOT_WORDS: u64 = 512;
+
     fn create(name: &TestName) -> Self {
         let ring = ByteRing::builder(name.name()).capacity(4096).create().expect("create");
         Self { ring, tx: None, rx: None }
@@ -154,8 +174,11 @@ fn storm<T: Target>(name: &TestName, seed: u64) {
             let rng = &mut Rng::new(seed ^ 1);
             while !stop.load(Relaxed) {
                 // Half of it where it hurts: seats, cursors, flags, and the first slots.
-                let at =
-                    if rng.below(2) == 0 { SEATS + rng.below(640) } else { rng.below(raw.words as u64 * 8) };
+                let at = if rng.below(2) == 0 {
+                    SEATS + rng.below(T::HOT)
+                } else {
+                    rng.below(raw.words as u64 * 8)
+                };
                 raw.word(at).store(spite(rng), Relaxed);
             }
         });
@@ -183,7 +206,7 @@ fn storm<T: Target>(name: &TestName, seed: u64) {
 
 /// No thread: one or a few words are set, then everything is tried. `expect` names what must be
 /// said, by whom it concerns.
-fn pokes<T: Target>(name: &TestName, seed: u64, byte_ring: bool) {
+fn pokes<T: Target>(name: &TestName, seed: u64) {
     let mut target = T::create(name);
     let raw = Raw::attach(target.id());
     let rng = &mut Rng::new(seed);
@@ -202,15 +225,7 @@ fn pokes<T: Target>(name: &TestName, seed: u64, byte_ring: bool) {
         }
         let mut poked = Vec::new();
         for _ in 0..1 + rng.below(3) {
-            let at = match rng.below(8) {
-                0 => TAIL + rng.below(5) * 8,
-                1 => HEAD + rng.below(5) * 8,
-                2 => TAIL,
-                3 => HEAD,
-                4 => FLAGS + rng.below(2) * 8,
-                5 => SEATS + rng.below(32) * 8,
-                _ => SLOTS + rng.below(if byte_ring { 512 } else { 64 }) * 8,
-            };
+            let at = T::spot(rng);
             let word = if rng.below(3) == 0 {
                 raw.word(at).load(Relaxed).wrapping_add(spite(rng) % 64)
             } else {
@@ -255,9 +270,13 @@ fn child_main() {
         "storm stamped" => storm::<Stamped>(&name, seed),
         "storm dense" => storm::<Dense>(&name, seed),
         "storm bytes" => storm::<Bytes>(&name, seed),
-        "pokes stamped" => pokes::<Stamped>(&name, seed, false),
-        "pokes dense" => pokes::<Dense>(&name, seed, false),
-        "pokes bytes" => pokes::<Bytes>(&name, seed, true),
+        "pokes stamped" => pokes::<Stamped>(&name, seed),
+        "pokes dense" => pokes::<Dense>(&name, seed),
+        "pokes bytes" => pokes::<Bytes>(&name, seed),
+        "storm many" => storm::<many::Typed>(&name, seed),
+        "storm many bytes" => storm::<many::Bytes>(&name, seed),
+        "pokes many" => pokes::<many::Typed>(&name, seed),
+        "pokes many bytes" => pokes::<many::Bytes>(&name, seed),
         other => panic!("no such role: {other}"),
     }
 }
@@ -275,7 +294,9 @@ fn in_a_child(role: &str) {
 
 #[test]
 fn random_words_everywhere_all_the_time() {
-    ["storm stamped", "storm dense", "storm bytes"].into_iter().for_each(in_a_child);
+    ["storm stamped", "storm dense", "storm bytes", "storm many", "storm many bytes"]
+        .into_iter()
+        .for_each(in_a_child);
 }
 
 #[test]
@@ -291,4 +312,10 @@ fn chosen_words_in_a_dense_ring() {
 #[test]
 fn chosen_words_in_a_byte_ring() {
     in_a_child("pokes bytes");
+}
+
+#[test]
+fn chosen_words_in_exchange_rings() {
+    in_a_child("pokes many");
+    in_a_child("pokes many bytes");
 }
