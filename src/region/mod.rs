@@ -30,6 +30,7 @@ pub use list::{Listing, list};
 pub(crate) use map::Mapping;
 pub use name::Name;
 pub(crate) use park::{NotWoken, Parking};
+pub(crate) use registry::Survey;
 pub use remove::{remove, remove_trusting};
 pub(crate) use seats::{Occupancy, Seat};
 use set::SemSet;

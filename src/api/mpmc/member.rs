@@ -7,7 +7,7 @@ use crate::layout::cursors::REMOVED;
 use crate::layout::exchange_view::ExchangeView;
 use crate::layout::seat::Role;
 use crate::layout::view::Trust;
-use crate::region::{Error, ForkToken, NotWoken, Region};
+use crate::region::{Error, ForkToken, NotWoken, Region, Survey};
 use crate::ring::mpmc::Hand;
 use crate::ring::{RingError, wait};
 use crate::sync::{AtomicU32, Ordering, fence};
@@ -36,6 +36,17 @@ pub(crate) struct Member {
     queued: Cell<bool>,
     /// When a call that does not wait looks for dead seats again.
     look_at: Cell<u64>,
+    /// The look that was just made for dead seats: it has the news, too.
+    seen: RefCell<Option<Seen>>,
+}
+
+/// A look at all seats, and what was counted before it.
+struct Seen {
+    hint: (u32, bool),
+    /// Participants of the other side that had ever joined.
+    joined: u32,
+    /// `None`: the semaphore set is gone.
+    survey: Option<Survey>,
 }
 
 impl Member {
@@ -54,6 +65,7 @@ impl Member {
             queued: Cell::new(!holding.is_empty()),
             queue: RefCell::new(holding.into_iter().map(|hand| (own.clone(), hand)).collect()),
             look_at: Cell::new(0),
+            seen: RefCell::new(None),
             own,
         };
         // Those who wait for somebody to come need not wait for their recheck.
@@ -151,10 +163,13 @@ impl Member {
     /// Looks for dead seats now, and sees to what they held. `true`: there may be a message now.
     pub(crate) fn look_for_dead(&self) -> Result<bool, RingError> {
         self.look_at.set(self.own.parking().now().saturating_add(wait::RECHECK));
+        self.seen.take();
         // An error of the kernel says nothing of anybody: nobody is taken over then.
-        let Ok(Some(survey)) = self.region().survey(true) else { return Ok(false) };
+        let Some(mut seen) = self.look_at_seats() else { return Ok(false) };
+        let unclean = seen.survey.as_mut().map(|survey| std::mem::take(&mut survey.unclean));
+        self.seen.replace(Some(seen));
         let mut found = false;
-        for seat in survey.unclean {
+        for seat in unclean.unwrap_or_default() {
             let repaired = match Membership::adopt(self.region(), seat) {
                 Ok(repaired) => repaired,
                 Err(Error::Corrupt { .. }) => return Err(RingError::Corrupt),
@@ -175,6 +190,16 @@ impl Member {
             }
         }
         Ok(found)
+    }
+
+    /// What is counted is read before the seats: who joins or leaves in between is the next look's.
+    fn look_at_seats(&self) -> Option<Seen> {
+        let hint = self.hint();
+        // Relaxed: only a number.
+        let joined = self.region().attendance(self.role.peer()).joined.load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        let survey = self.region().survey(true).ok()?;
+        Some(Seen { hint, joined, survey })
     }
 
     /// The same, if the last look was long ago. For calls that do not wait and found nothing.
@@ -249,22 +274,18 @@ impl wait::Host for Member {
     }
 
     fn news(&self) -> Option<RingError> {
-        // Before the look at the kernel: who joins or leaves after it is the next look's.
-        self.followed.set(self.hint());
         let side = self.role.peer();
-        let joined = self.region().attendance(side).joined.load(Ordering::Relaxed);
-        match self.region().survey(true) {
-            // Nobody's life can be told any more.
-            Ok(None) => return Some(RingError::Removed),
-            Ok(Some(survey)) if survey.live(side) > 0 => return None,
-            Ok(Some(survey)) => {
-                if joined != self.told.get() {
-                    self.untold.set(Some(joined));
-                    return Some(RingError::PeerGone { died: survey.died(side) });
-                }
-            }
-            // Such as a permission that was taken away: nothing is known, so nobody is called gone.
-            Err(_) => return None,
+        // Such as a permission that was taken away: nothing is known, so nobody is called gone.
+        let seen = self.seen.take().or_else(|| self.look_at_seats())?;
+        self.followed.set(seen.hint);
+        // Nobody's life can be told any more.
+        let Some(survey) = seen.survey else { return Some(RingError::Removed) };
+        if survey.live(side) > 0 {
+            return None;
+        }
+        if seen.joined != self.told.get() {
+            self.untold.set(Some(seen.joined));
+            return Some(RingError::PeerGone { died: survey.died(side) });
         }
         self.is_removed().then_some(RingError::Removed)
     }
