@@ -1,19 +1,20 @@
-//! What can happen next, and what it does.
+//! The steps of push, pop, release and close.
 
-use super::state::{Entry, Fault, HANDS, Hand, Kind, Op, POSITIONS, Pc, Process, Role, Slot, State, bit};
-use super::{Change, Exchange, Ghost, Hints};
+use super::books::{deliver, release, write};
+use super::state::{Entry, Fault, Job, Kind, Op, Pc, Process, Role, State};
+use super::{Change, Exchange, Hints};
 
-/// One atomic step of the world.
+/// What an entry means to who looks for its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// A participant makes its next step.
-    Step(u8, Pc),
-    /// It reads this from the hint.
-    Hint(u8, u8),
-    /// Kill.
-    Kill(u8, Pc),
-    /// A newcomer wins a dead seat's semaphore.
-    Join(u8, Role),
+pub(super) enum Meaning {
+    /// The operation may go on here.
+    Ready,
+    /// Full for a push, empty for a pop.
+    Not,
+    /// The position is an old one.
+    Stale,
+    /// This never is.
+    Corrupt,
 }
 
 impl Exchange {
@@ -21,421 +22,356 @@ impl Exchange {
         self.producers.len() + usize::from(self.consumers)
     }
 
-    pub(super) fn start(&self) -> State {
-        let n = self.entries;
-        let nothing = |i: usize| Op { kind: Kind::Start, pos: 0, slot: n + i as u8 };
-        let landed = std::array::from_fn(nothing);
-        let mut s = State {
-            entries: std::array::from_fn(|i| Entry { stage: 0, slot: i as u8 }),
-            slots: [Slot::default(); 6],
-            hands: landed.map(|cur| Hand { cur, now: None, rel: None }),
-            process: [Process::new(Role::Consumer, 0); HANDS],
-            kills: self.kills,
-            newcomers: self.newcomers,
-            ghost: Ghost {
-                begun: 0,
-                tail: 0,
-                head: 0,
-                at: [0; POSITIONS],
-                pushed: 0,
-                released: 0,
-                seen: 0,
-                orphaned: 0,
-                landed,
-                holds: [0; HANDS],
-                fault: None,
-            },
-        };
-        for (i, p) in s.process.iter_mut().enumerate() {
-            if i < self.hands() {
-                s.slots[usize::from(n) + i].owner = i as u8 + 1;
-            }
-            if let Some(&left) = self.producers.get(i) {
-                *p = Process::new(Role::Producer, left);
-            }
-            begin(p);
-        }
-        if let Some(i) = self.stopped.map(usize::from) {
-            while s.process[i].pc != Pc::Cas {
-                self.step(&mut s, i);
-            }
-        }
-        s
+    pub(super) fn closing(&self) -> bool {
+        self.closers != 0
     }
 
-    pub(super) fn enabled(&self, s: &State, actions: &mut Vec<Action>) {
-        for i in 0..self.hands() {
-            let p = &s.process[i];
-            let id = i as u8;
-            match p.pc {
-                Pc::Done => continue,
-                Pc::Dead => {
-                    if s.newcomers > 0 {
-                        for role in [Role::Producer, Role::Consumer] {
-                            if self.either || role == p.role {
-                                actions.push(Action::Join(id, role));
-                            }
-                        }
-                    }
-                    continue;
-                }
-                Pc::Wait => {
-                    if self.may_go_on(s, p.role) {
-                        actions.push(Action::Step(id, p.pc));
-                    }
-                }
-                Pc::Hint if self.hints == Hints::Any => {
-                    actions.extend((0..=end(s, p.role)).map(|pos| Action::Hint(id, pos)));
-                }
-                Pc::Cas if self.stopped == Some(id) => {}
-                pc => actions.push(Action::Step(id, pc)),
-            }
-            if s.kills > 0 && self.victim.is_none_or(|v| v == id) {
-                actions.push(Action::Kill(id, p.pc));
-            }
-        }
+    pub(super) fn add(&self, pos: u8, n: u8) -> u8 {
+        (pos + n) % (self.laps * self.entries)
     }
 
-    /// Whether there is room, or a message.
-    pub(super) fn may_go_on(&self, s: &State, role: Role) -> bool {
-        let used = s.ghost.tail - s.ghost.head;
-        match role {
-            Role::Producer => used < self.entries,
-            Role::Consumer => used > 0,
-        }
+    pub(super) fn back(&self, pos: u8, n: u8) -> u8 {
+        self.add(pos, self.laps * self.entries - n)
     }
 
-    pub(super) fn apply(&self, old: &State, action: Action) -> State {
-        let mut s = old.clone();
-        match action {
-            Action::Step(i, _) => self.step(&mut s, i.into()),
-            Action::Hint(i, pos) => {
-                s.process[usize::from(i)].pos = pos;
-                s.process[usize::from(i)].pc = Pc::Entry;
-            }
-            Action::Kill(i, _) => kill(&mut s, i.into()),
-            Action::Join(i, role) => {
-                s.newcomers -= 1;
-                let p = &mut s.process[usize::from(i)];
-                // The rest of a producer's program is its successor's.
-                let left = if role == p.role { p.left } else { 0 };
-                *p = Process { pc: Pc::RepairCur, ..Process::new(role, left) };
-            }
-        }
-        s
-    }
-
-    fn index(&self, pos: u8) -> usize {
+    pub(super) fn index(&self, pos: u8) -> usize {
         usize::from(pos % self.entries)
     }
 
-    /// The stage in which an operation expects its entry.
-    fn stage(&self, kind: Kind, pos: u8) -> u8 {
-        2 * (pos / self.entries) + u8::from(kind == Kind::Pop)
+    pub(super) fn lap(&self, pos: u8) -> u8 {
+        pos / self.entries
     }
 
-    pub(super) fn step(&self, s: &mut State, i: usize) {
-        let me = i as u8 + 1;
+    pub(super) fn meaning(&self, e: Entry, kind: Kind, pos: u8) -> Meaning {
+        let ahead = (e.lap + self.laps - self.lap(pos)) % self.laps;
+        let ahead =
+            if ahead < self.laps / 2 { i16::from(ahead) } else { i16::from(ahead) - i16::from(self.laps) };
+        let ahead = if self.change == Change::NoLapTest { 0 } else { ahead };
+        match (kind, ahead, e.full) {
+            (Kind::Push, 0, false) | (Kind::Pop, 0, true) => Meaning::Ready,
+            (Kind::Push, 0, true) if self.change == Change::NoLapTest => Meaning::Not,
+            (Kind::Push, -1, true) | (Kind::Pop, 0, false) => Meaning::Not,
+            (Kind::Push, 0, true) | (_, 1.., _) => Meaning::Stale,
+            _ => Meaning::Corrupt,
+        }
+    }
+
+    /// The position that a fresh hint has.
+    pub(super) fn fresh(&self, s: &State, kind: Kind) -> u8 {
+        if kind == Kind::Pop { s.ghost.head } else { s.ghost.tail }
+    }
+
+    /// One step. `pick` is what there is to choose: how far the hint lags, the hand that is read next, what is
+    /// done with a held message. True: the operation has returned.
+    pub(super) fn step(&self, s: &mut State, i: usize, pick: u8) -> bool {
         let mut p = s.process[i];
-        let kind = match p.role {
-            Role::Producer => Kind::Push,
-            Role::Consumer => Kind::Pop,
-        };
-        let mine = usize::from(s.hands[i].cur.slot);
+        let h = usize::from(p.hand);
+        let kind = p.kind();
+        let mine = usize::from(s.hands[h].cur.slot);
+        let mut returned = false;
         match p.pc {
             Pc::Payload => {
-                p.left -= 1;
-                s.ghost.begun += 1;
-                p.message = s.ghost.begun;
-                s.slots[mine].payload = p.message;
-                p.pc = Pc::ClearMark;
-            }
-            Pc::ClearMark => {
-                if self.change != Change::MarkNotCleared {
-                    s.slots[mine].mark = false;
-                }
-                p.pc = Pc::Stamp;
-            }
-            Pc::SetMark => {
-                if self.change != Change::NotMarked {
-                    s.slots[mine].mark = true;
-                }
+                p.left -= u8::from(self.endless.is_none());
+                write(s, mine);
                 p.pc = Pc::Stamp;
             }
             Pc::Stamp => {
-                let left_out = match kind {
-                    Kind::Push => self.change == Change::NoStampByPush,
-                    _ => self.change == Change::NoStampByPop,
-                };
-                if !left_out && self.change != Change::StampAfterIntent {
-                    s.slots[mine].owner = me;
+                if self.change != Change::StampAfterIntent {
+                    self.stamp(s, &p, mine);
                 }
-                p.pc = Pc::Hint;
+                p.stamped |= h == i;
+                p.pc = if kind == Kind::Pop { Pc::Intent } else { Pc::Look };
             }
-            Pc::Hint => {
-                p.pos = end(s, p.role);
-                p.pc = Pc::Entry;
+            Pc::Look => {
+                p.pos = self.back(self.fresh(s, kind), pick);
+                returned = self.look(s, i, &mut p);
             }
-            Pc::Entry => {
-                let e = s.entries[self.index(p.pos)];
-                let stage = self.stage(kind, p.pos);
-                if e.stage == stage {
-                    p.seen = e;
-                    p.pc = if self.change == Change::IntentAfterCas { Pc::Cas } else { Pc::Intent };
-                } else if e.stage > stage {
-                    p.pos += 1;
+            Pc::Entry => returned = self.look(s, i, &mut p),
+            Pc::Flag => {
+                if s.flag && self.change != Change::NoFlagLook {
+                    returned = told(s, &mut p);
+                } else if p.seen.is_some() {
+                    p.pc = Pc::Intent;
                 } else {
-                    if e.stage + 1 != stage && self.change != Change::NoLap {
-                        s.fault(Fault::Behind);
-                    }
-                    p.pos = 0;
-                    p.pc = Pc::Wait;
+                    self.again(&mut p);
+                    returned = true;
                 }
             }
             Pc::Intent => {
-                s.hands[i].now = Some(Op { kind, pos: p.pos, slot: p.seen.slot });
+                s.hands[h].now = Some(Op { kind, pos: p.pos, slot: p.found() });
                 let late = self.change == Change::StampAfterIntent;
                 p.pc = if late { Pc::LateStamp } else { Pc::Cas };
             }
             Pc::LateStamp => {
-                s.slots[mine].owner = me;
+                self.stamp(s, &p, mine);
                 p.pc = Pc::Cas;
             }
-            Pc::Cas => {
-                let at = self.index(p.pos);
-                if s.entries[at] == p.seen {
-                    let stage = match self.change {
-                        Change::NoLap if kind == Kind::Pop => p.seen.stage - 1,
-                        _ => p.seen.stage + 1,
-                    };
-                    s.entries[at] = Entry { stage, slot: mine as u8 };
-                    land(s, i, Op { kind, pos: p.pos, slot: p.seen.slot }, mine);
-                    let late = self.change == Change::IntentAfterCas;
-                    p.pc = if late { Pc::LateIntent } else { Pc::Cur };
-                } else {
-                    p.seen = Entry::default();
-                    p.pc = Pc::Entry;
-                }
-            }
+            Pc::Cas => self.cas(s, i, &mut p),
             Pc::LateIntent => {
-                s.hands[i].now = Some(Op { kind, pos: p.pos, slot: p.seen.slot });
+                s.hands[h].now = Some(Op { kind, pos: p.pos, slot: p.found() });
+                p.pc = Pc::Cur;
+            }
+            Pc::LateFlag => {
+                s.flag = true;
                 p.pc = Pc::Cur;
             }
             Pc::Cur => {
-                s.hands[i].cur = Op { kind, pos: p.pos, slot: p.seen.slot };
-                p.forget();
-                if self.change == Change::NowCleared {
-                    p.pc = Pc::ClearNow;
-                } else {
-                    after_cur(&mut p);
+                s.hands[h].cur = Op { kind, pos: p.pos, slot: p.found() };
+                s.ghost.landed[h] = None;
+                p.stamped &= h != i;
+                p.pc = Pc::ClearNow;
+                if self.change != Change::NowCleared {
+                    returned = self.after_cur(s, i, &mut p, kind);
                 }
             }
             Pc::ClearNow => {
-                s.hands[i].now = None;
-                after_cur(&mut p);
+                s.hands[h].now = None;
+                returned = self.after_cur(s, i, &mut p, kind);
             }
             Pc::Read => {
-                p.message = s.slots[mine].payload;
-                if p.message != s.ghost.holds[i] {
-                    s.fault(Fault::Torn);
-                }
-                p.pc = Pc::ReadMark;
-            }
-            Pc::ReadMark => {
-                let marked = p.again || s.slots[mine].mark;
-                deliver(s, p.message, marked);
-                p.again = false;
+                deliver(s, mine, p.again || s.slots[mine].mark);
                 p.pc = Pc::Release;
+                if self.change == Change::ReleasedEarly {
+                    self.finish(s, i, &mut p);
+                    returned = true;
+                }
             }
             Pc::Release => {
-                s.hands[i].rel = Some(s.hands[i].cur.pos);
-                if s.ghost.released & bit(p.message) != 0 {
-                    s.fault(Fault::ReleasedTwice);
+                s.hands[h].rel = Some(s.hands[h].cur);
+                release(s, mine);
+                if self.change == Change::ReleasedEarly {
+                    p.pc = Pc::Read;
+                } else {
+                    self.finish(s, i, &mut p);
+                    returned = true;
                 }
-                s.ghost.released |= bit(p.message);
-                s.ghost.holds[i] = 0;
-                begin(&mut p);
             }
-            Pc::Wait => p.pc = Pc::Hint,
-            Pc::Done | Pc::Dead => {}
-            _ => self.repair(s, i, &mut p),
+            Pc::SetFlag => {
+                s.flag = true;
+                match (p.job, kind) {
+                    (Job::Back, _) => p.pc = Pc::Intent,
+                    (Job::Own, Kind::Pop) => p.pc = Pc::LookAgain,
+                    _ => returned = told(s, &mut p),
+                }
+            }
+            Pc::PopFlag => {
+                if !s.flag {
+                    self.again(&mut p);
+                    returned = true;
+                } else if self.change == Change::NoSecondLook {
+                    returned = closed(s, &mut p);
+                } else {
+                    p.pc = Pc::LookAgain;
+                }
+            }
+            Pc::LookAgain => {
+                let e = s.entries[self.index(p.pos)];
+                if self.meaning(e, kind, p.pos) == Meaning::Not {
+                    returned = closed(s, &mut p);
+                } else {
+                    self.again(&mut p);
+                }
+            }
+            Pc::CloseFlag => {
+                if s.flag {
+                    returned = told(s, &mut p);
+                } else {
+                    p.pc = Pc::Look;
+                }
+            }
+            Pc::CloseCas => {
+                let at = self.index(p.pos);
+                if Some(s.entries[at]) == p.seen {
+                    s.entries[at].closed = true;
+                    p.pc = Pc::SetFlag;
+                } else {
+                    self.again(&mut p);
+                    p.pc = Pc::CloseFlag;
+                }
+            }
+            Pc::Done | Pc::Dead | Pc::Left | Pc::Clean | Pc::Locked => {}
+            _ => returned = self.repair(s, i, &mut p, pick),
         }
         s.process[i] = p;
+        returned
     }
 
-    /// The steps of taking a dead seat over.
-    fn repair(&self, s: &mut State, i: usize, p: &mut Process) {
-        let Hand { cur, now, rel } = s.hands[i];
-        let g = cur.slot;
-        match (p.pc, now) {
-            (Pc::RepairCur, _) => p.pc = Pc::RepairNow,
-            (Pc::RepairNow, Some(op)) if op != cur => p.pc = Pc::RepairEntry,
-            (Pc::RepairEntry, Some(op)) => {
-                let e = s.entries[self.index(op.pos)];
-                let stage = self.stage(op.kind, op.pos);
-                p.pc = if e.stage <= stage {
-                    Pc::RepairStamp
-                } else if e.stage == stage + 1 {
-                    if e.slot == g || self.change == Change::NextIsSuccess {
-                        Pc::RepairFix
-                    } else {
-                        Pc::RepairStamp
+    /// Owner and mark, in one store.
+    fn stamp(&self, s: &mut State, p: &Process, slot: usize) {
+        let left_out = match (p.job, p.role) {
+            (Job::Back, _) => Change::NoStampByBack,
+            (_, Role::Producer) => Change::NoStampByPush,
+            (_, Role::Consumer) => Change::NoStampByPop,
+        };
+        let header = &mut s.slots[slot];
+        if self.change != left_out {
+            header.owner = p.hand + 1;
+        }
+        match p.job {
+            Job::Back if self.change == Change::NotMarked => header.mark = false,
+            Job::Back => header.mark = true,
+            _ if self.change == Change::MarkNotCleared => {}
+            _ => header.mark = false,
+        }
+    }
+
+    /// The entry at `pos` is read.
+    fn look(&self, s: &mut State, i: usize, p: &mut Process) -> bool {
+        let kind = p.kind();
+        let e = s.entries[self.index(p.pos)];
+        let meaning = self.meaning(e, kind, p.pos);
+        let helps = self.change != Change::NoFlagHelp;
+        match (meaning, p.job) {
+            (Meaning::Corrupt, _) => s.fault(Fault::Corrupt),
+            (Meaning::Stale, _) => {
+                if self.change != Change::NoWalk {
+                    p.pos = self.add(p.pos, 1);
+                }
+                p.pc = Pc::Entry;
+            }
+            (_, Job::Close) => {
+                p.seen = Some(e);
+                let only_flag = e.closed || self.change == Change::FlagOnly;
+                p.pc = if only_flag { Pc::SetFlag } else { Pc::CloseCas };
+            }
+            (Meaning::Ready, Job::Back) => {
+                p.seen = Some(e);
+                p.pc = Pc::Intent;
+                if e.closed {
+                    match self.change {
+                        Change::BackRefused => {
+                            self.finish(s, i, p);
+                            return true;
+                        }
+                        Change::NoFlagByBack => {}
+                        _ => p.pc = Pc::SetFlag,
                     }
-                } else if self.change == Change::OwnerBeforeScan {
-                    Pc::RepairOwner
-                } else if self.change == Change::NoScan {
-                    p.other = self.hands() as u8;
-                    Pc::RepairOwner
-                } else {
-                    Pc::RepairScan
+                }
+            }
+            (_, Job::Own) if kind == Kind::Push && e.closed => {
+                p.pc = Pc::SetFlag;
+                if !helps {
+                    return told(s, p);
+                }
+            }
+            (Meaning::Ready, _) => {
+                p.seen = Some(e);
+                p.pc = match kind {
+                    Kind::Pop if !p.stamped => Pc::Stamp,
+                    Kind::Push if self.closing() => Pc::Flag,
+                    _ => Pc::Intent,
                 };
-                if p.pc == Pc::RepairScan {
-                    p.other = next_other(i, 0);
+                if self.change == Change::IntentAfterCas && p.pc == Pc::Intent {
+                    p.pc = Pc::Cas;
                 }
             }
-            (Pc::RepairScan, Some(op)) => {
-                let wanted = match op.kind {
-                    Kind::Push => Op { kind: Kind::Pop, pos: op.pos, slot: g },
-                    _ => Op { kind: Kind::Push, pos: op.pos + self.entries, slot: g },
-                };
-                let fits = s.hands[usize::from(p.other)].now.is_some_and(|o| {
-                    o.kind == wanted.kind
-                        && o.slot == wanted.slot
-                        && (o.pos == wanted.pos || self.change == Change::AnyPosition)
-                });
-                p.other = next_other(i, p.other + 1);
-                if fits {
-                    p.pc = Pc::RepairFix;
-                } else if usize::from(p.other) >= self.hands() {
-                    p.pc = match self.change {
-                        Change::OwnerBeforeScan => judge(p.owner, i),
-                        Change::NoOwner => Pc::RepairStamp,
-                        _ => Pc::RepairOwner,
-                    };
-                }
+            (Meaning::Not, _) if kind == Kind::Pop && self.closing() => {
+                p.pc = if e.closed && helps { Pc::SetFlag } else { Pc::PopFlag };
             }
-            (Pc::RepairOwner, Some(_)) => {
-                let owner = s.slots[usize::from(g)].owner;
-                if self.change == Change::OwnerBeforeScan {
-                    p.owner = owner;
-                    p.other = next_other(i, 0);
-                    p.pc = Pc::RepairScan;
-                } else {
-                    p.pc = judge(owner, i);
-                }
+            (Meaning::Not, Job::Own) if self.closing() => p.pc = Pc::Flag,
+            (Meaning::Not, _) => {
+                self.again(p);
+                return true;
             }
-            (Pc::RepairFix, Some(op)) => {
-                if self.change != Change::NoRepair {
-                    s.hands[i].cur = op;
-                }
-                p.pc = Pc::RepairStamp;
-            }
-            (Pc::RepairStamp, _) => {
-                if self.change != Change::NoStampByRepair {
-                    s.slots[usize::from(g)].owner = i as u8 + 1;
-                }
-                p.pc = Pc::RepairRel;
-            }
-            (Pc::RepairRel, _) => {
-                p.forget();
-                let held = cur.kind == Kind::Pop && rel != Some(cur.pos);
-                if held && self.change != Change::HeldNotLookedFor {
-                    p.again = true;
-                    p.pc = if p.role == Role::Producer { Pc::SetMark } else { Pc::Read };
-                } else {
-                    begin(p);
-                }
-            }
-            (_, _) => p.pc = Pc::RepairStamp,
         }
-        if p.pc == Pc::RepairStamp {
-            let pos = s.hands[i].cur;
-            if pos != s.ghost.landed[i] {
-                s.fault(Fault::Verdict);
-            }
-            p.forget();
+        false
+    }
+
+    fn cas(&self, s: &mut State, i: usize, p: &mut Process) {
+        let h = usize::from(p.hand);
+        let (kind, at) = (p.kind(), self.index(p.pos));
+        let seen = s.entries[at];
+        if p.seen != Some(seen) {
+            return self.retry(p);
+        }
+        let mine = s.hands[h].cur.slot;
+        let steps = kind == Kind::Pop && self.change != Change::NoLap;
+        s.entries[at] = Entry {
+            lap: (seen.lap + u8::from(steps)) % self.laps,
+            full: kind == Kind::Push,
+            closed: seen.closed && !(kind == Kind::Pop && self.change == Change::DropBit),
+            slot: mine,
+        };
+        let op = Op { kind, pos: p.pos, slot: p.found() };
+        self.land(s, i, op, usize::from(mine));
+        p.pc = match self.change {
+            Change::IntentAfterCas => Pc::LateIntent,
+            Change::NoFlagByBack if seen.closed && p.job == Job::Back => Pc::LateFlag,
+            _ => Pc::Cur,
+        };
+    }
+
+    /// The CAS has failed: the entry is read again. A fresh hint names the position where the walk ends.
+    fn retry(&self, p: &mut Process) {
+        p.seen = None;
+        p.pc = Pc::Entry;
+        if self.hints == Hints::Fresh {
+            self.again(p);
         }
     }
-}
 
-fn judge(owner: u8, i: usize) -> Pc {
-    if usize::from(owner) == i + 1 { Pc::RepairStamp } else { Pc::RepairFix }
-}
+    /// From the hint on.
+    fn again(&self, p: &mut Process) {
+        p.seen = None;
+        p.pos = 0;
+        p.pc = Pc::Look;
+    }
 
-fn next_other(i: usize, from: u8) -> u8 {
-    if usize::from(from) == i { from + 1 } else { from }
+    fn after_cur(&self, s: &mut State, i: usize, p: &mut Process, kind: Kind) -> bool {
+        if kind == Kind::Pop {
+            p.forget();
+            p.pc = if self.change == Change::ReleasedEarly { Pc::Release } else { Pc::Read };
+            return false;
+        }
+        self.finish(s, i, p);
+        true
+    }
+
+    /// An operation is done. A hand that was repaired from another seat is given free.
+    pub(super) fn finish(&self, s: &mut State, i: usize, p: &mut Process) {
+        let h = usize::from(p.hand);
+        p.forget();
+        if h == i {
+            return begin(p);
+        }
+        let seat = &mut s.process[h];
+        seat.pc = Pc::Left;
+        if s.holds(h) {
+            s.process[h].pc = Pc::Dead;
+        }
+        p.hand = i as u8;
+        p.pc = Pc::Look;
+    }
 }
 
 /// The next operation, or the end.
-fn begin(p: &mut Process) {
+pub(super) fn begin(p: &mut Process) {
     p.forget();
     p.pc = match p.role {
-        Role::Producer if p.left == 0 => Pc::Done,
-        Role::Producer => Pc::Payload,
-        Role::Consumer => Pc::Stamp,
+        Role::Consumer => Pc::Look,
+        Role::Producer if p.left > 0 => Pc::Payload,
+        Role::Producer if p.closes => {
+            p.job = Job::Close;
+            Pc::CloseFlag
+        }
+        Role::Producer => Pc::Done,
     };
 }
 
-fn after_cur(p: &mut Process) {
-    begin(p);
-    if p.role == Role::Consumer {
-        p.pc = Pc::Read;
-    }
-}
-
-/// The position that a fresh hint has.
-fn end(s: &State, role: Role) -> u8 {
-    match role {
-        Role::Producer => s.ghost.tail,
-        Role::Consumer => s.ghost.head,
-    }
-}
-
-/// A CAS has succeeded: the books.
-fn land(s: &mut State, i: usize, op: Op, gave: usize) {
-    let pos = usize::from(op.pos);
-    match op.kind {
-        Kind::Push => {
-            let message = s.slots[gave].payload;
-            if op.pos != s.ghost.tail {
-                s.fault(Fault::Order);
-            }
-            s.ghost.tail += 1;
-            s.ghost.at[pos] = message;
-            s.ghost.pushed |= bit(message);
-            s.ghost.holds[i] = 0;
-        }
-        _ => {
-            let message = s.slots[usize::from(op.slot)].payload;
-            if op.pos != s.ghost.head || message != s.ghost.at[pos] {
-                s.fault(Fault::Order);
-            }
-            s.ghost.head += 1;
-            s.ghost.holds[i] = s.ghost.at[pos];
-            s.ghost.at[pos] = 0;
-        }
-    }
-    s.ghost.landed[i] = op;
-}
-
-fn deliver(s: &mut State, message: u8, marked: bool) {
-    let m = bit(message);
-    if !marked {
-        if (s.ghost.seen | s.ghost.orphaned) & m != 0 {
-            s.fault(Fault::Twice);
-        }
-        s.ghost.seen |= m;
-    } else if s.ghost.orphaned & m == 0 {
-        s.fault(Fault::IdleMark);
-    }
-}
-
-fn kill(s: &mut State, i: usize) {
-    s.kills -= 1;
-    if s.holds(i) {
-        s.ghost.orphaned |= bit(s.ghost.holds[i]);
-    }
-    let p = &mut s.process[i];
+/// A push was told that the ring is closed, or a close has returned: no more of the program.
+fn told(s: &mut State, p: &mut Process) -> bool {
+    s.ghost.told = true;
+    p.left = 0;
+    p.closes = false;
     p.forget();
-    p.pc = Pc::Dead;
+    p.pc = Pc::Done;
+    true
+}
+
+/// A pop was told so.
+fn closed(s: &mut State, p: &mut Process) -> bool {
+    if s.ghost.head != s.ghost.tail {
+        s.fault(Fault::ClosedEarly);
+    }
+    told(s, p)
 }
