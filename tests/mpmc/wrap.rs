@@ -96,3 +96,26 @@ fn threads_go_around_together() {
         assert_eq!(sum, (0..2000).sum());
     }
 }
+
+/// A handle that has slept while others went around: what it remembers is more than half of all laps old.
+#[test]
+fn a_handle_that_has_slept_half_the_laps() {
+    for laps in [(1u64 << 38) - 1, 1 << 38, (1 << 38) + 1, (1 << 39) - 2] {
+        let name = TestName::new("slept");
+        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(2).create().unwrap();
+        let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+        tx.try_push(1).unwrap();
+        assert_eq!(rx.try_pop(), Ok(1));
+        let raw = RawSegment::attach(ring.id());
+        // The slots are where the two operations have left them: only the laps change.
+        let entries = raw.get_u64(ENTRIES_OFFSET) as usize;
+        let slots: Vec<u64> = (0..2).map(|i| raw.get_u64(entries + 8 * i) & ((1 << 23) - 1)).collect();
+        advance(&raw, 2, laps * 2);
+        for (i, slot) in slots.iter().enumerate() {
+            raw.put_u64(entries + 8 * i, laps << 25 | slot);
+        }
+        tx.try_push(2).unwrap();
+        assert_eq!(rx.try_pop(), Ok(2), "{laps} laps");
+        assert_eq!(rx.try_pop(), Err(RingError::Empty));
+    }
+}

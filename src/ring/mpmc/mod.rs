@@ -306,7 +306,14 @@ impl<'a, M: Memory> Walk<'a, M> {
             let entry = Entry(self.memory.entry(*self.position).load(Ordering::Acquire));
             match entry.ahead_of(stage_for_push(*self.position, self.bits) + self.stage) {
                 -1 => return Ok((entry, true)),
-                ahead if ahead < 0 => return Err(RingError::Corrupt),
+                ahead if ahead < 0 => {
+                    // Mine may be older than the half of all laps: it seems to be ahead then.
+                    let hint = hint(shared);
+                    if hint <= *self.position {
+                        return Err(RingError::Corrupt);
+                    }
+                    *self.position = hint;
+                }
                 0 if entry.slot() >= self.memory.slot_count() => return Err(RingError::Corrupt),
                 0 => return Ok((entry, false)),
                 ahead => self.pass(ahead.unsigned_abs(), shared),
