@@ -73,8 +73,9 @@ impl Workers {
     /// `kill -9` for the oldest one, and a new one.
     fn kill_one(&mut self) -> Result<(), Box<dyn Error>> {
         let mut oldest = self.children.remove(0);
-        oldest.kill()?;
+        let killed = oldest.kill();
         oldest.wait()?;
+        killed?;
         self.start()
     }
 }

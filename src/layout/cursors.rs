@@ -61,6 +61,8 @@ pub(crate) struct StateLine {
 pub(crate) struct Attendance {
     pub(crate) joined: AtomicU32,
     pub(crate) left: AtomicU32,
+    /// Whose seats have been taken over since.
+    pub(crate) died: AtomicU32,
 }
 
 /// The producer has closed the ring: nothing more will come.
@@ -81,8 +83,8 @@ mod checks {
     const_assert_eq!(offset_of!(StateLine, consumer_waits), 4);
     const_assert_eq!(offset_of!(StateLine, producer_waits), 8);
     const_assert_eq!(offset_of!(StateLine, producers), 12);
-    const_assert_eq!(offset_of!(StateLine, consumers), 20);
-    const_assert_eq!(offset_of!(StateLine, seats_used), 28);
+    const_assert_eq!(offset_of!(StateLine, consumers), 24);
+    const_assert_eq!(offset_of!(StateLine, seats_used), 36);
 }
 #[cfg(segring_loom)]
 const _: usize = LINE;

@@ -19,6 +19,8 @@ const LAP_SHIFT: u32 = 25;
 const STAGE_SHIFT: u32 = 24;
 /// Bits of a stage.
 const STAGE_BITS: u32 = 40;
+/// Laps are modulo this.
+pub(crate) const LAPS: u64 = 1 << (STAGE_BITS - 1);
 /// Positions in hands are modulo this.
 const POSITIONS: u64 = 1 << 39;
 

@@ -9,7 +9,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 
 /// Cells that two threads share by the algorithm's rules; loom checks that the rules order them.
-struct Cells(Vec<UnsafeCell<u64>>);
+pub(super) struct Cells(Vec<UnsafeCell<u64>>);
 
 // SAFETY: loom reports every access that is not ordered with another one.
 unsafe impl Sync for Cells {}
@@ -17,14 +17,14 @@ unsafe impl Sync for Cells {}
 unsafe impl Send for Cells {}
 
 impl Cells {
-    fn new(n: u64) -> Self {
+    pub(super) fn new(n: u64) -> Self {
         Self((0..n).map(|_| UnsafeCell::new(0)).collect())
     }
-    fn set(&self, position: u64, value: u64) {
+    pub(super) fn set(&self, position: u64, value: u64) {
         // SAFETY: loom checks that nobody else touches the cell meanwhile.
         self.0[position as usize % self.0.len()].with_mut(|p| unsafe { *p = value });
     }
-    fn get(&self, position: u64) -> u64 {
+    pub(super) fn get(&self, position: u64) -> u64 {
         // SAFETY: loom checks that nobody writes the cell meanwhile.
         self.0[position as usize % self.0.len()].with(|p| unsafe { *p })
     }

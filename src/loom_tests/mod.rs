@@ -6,6 +6,7 @@
 //! here, so a lost wakeup is a deadlock, which loom reports.
 #![allow(unsafe_code)]
 
+mod exchange;
 mod kernel;
 mod memory;
 

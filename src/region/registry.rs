@@ -24,6 +24,9 @@ pub(crate) struct Survey {
     /// Live participants.
     pub(crate) producers: u32,
     pub(crate) consumers: u32,
+    /// Those that died, as far as it can be told: on seats that nobody has taken over yet, and before.
+    pub(crate) dead_producers: u32,
+    pub(crate) dead_consumers: u32,
     /// There is a seat whose last participant was one, and died.
     pub(crate) producer_died: bool,
     pub(crate) consumer_died: bool,
@@ -39,6 +42,14 @@ impl Survey {
         }
     }
 
+    pub(crate) fn dead(&self, role: Role) -> u32 {
+        match role {
+            Role::Producer => self.dead_producers,
+            Role::Consumer => self.dead_consumers,
+        }
+    }
+
+    /// Whether a seat still shows that one died.
     pub(crate) fn died(&self, role: Role) -> bool {
         match role {
             Role::Producer => self.producer_died,
@@ -59,6 +70,16 @@ impl Region {
         }
     }
 
+    /// Counts the death of a seat's last participant; gives what it was. Its semaphore is mine.
+    pub(super) fn count_death(&self, seat: u32) -> RoleWord {
+        // Relaxed, both: the last writer held the semaphore before me; and only a number.
+        let word = RoleWord::from_word(self.seat_record(seat).role.load(Ordering::Relaxed));
+        if let Some(role) = word.role {
+            self.attendance(role).died.fetch_add(1, Ordering::Relaxed);
+        }
+        word
+    }
+
     /// Seats that have ever been taken: the first ones (I5: bounded by their number).
     fn seats_used(&self) -> u32 {
         // Relaxed: a seat that is not counted yet has nothing to look at.
@@ -70,6 +91,10 @@ impl Region {
     /// One system call; two if this process does not sit in the set itself.
     pub(crate) fn survey(&self, member: bool) -> Result<Option<Survey>, Errno> {
         let seats = self.seats_used();
+        // Relaxed: only numbers. Before the look: a seat that is taken over meanwhile is rather missed once
+        // than counted twice.
+        let died = |role| self.attendance(role).died.load(Ordering::Relaxed);
+        let (dead_producers, dead_consumers) = (died(Role::Producer), died(Role::Consumer));
         // Acquire: SYNC(seat), pairs with the Release stores of joining and leaving. Relaxed loads and a
         // fence: observers read from a read-only mapping.
         let state = |seat| self.seat_record(seat).state.load(Ordering::Relaxed);
@@ -86,7 +111,7 @@ impl Region {
             Err(e) => return Err(e),
         };
         fence(Ordering::Acquire);
-        let mut survey = Survey::default();
+        let mut survey = Survey { dead_producers, dead_consumers, ..Survey::default() };
         for (seat, word) in (0..seats).zip(before) {
             let (now, held) = (State::from_word(state(seat)), held[seat as usize]);
             let changed = now != State::from_word(word);
@@ -106,14 +131,17 @@ impl Region {
         // Relaxed: ordered by the state before it.
         let role = RoleWord::from_word(self.seat_record(seat).role.load(Ordering::Relaxed));
         let joined = state.phase == Phase::Joined;
-        let (live, died) = (held && joined, role.died || (joined && !held));
+        let (live, dead) = (held && joined, joined && !held);
+        let died = role.died || dead;
         match role.role {
             Some(Role::Producer) => {
                 survey.producers += u32::from(live);
+                survey.dead_producers = survey.dead_producers.wrapping_add(dead.into());
                 survey.producer_died |= died;
             }
             Some(Role::Consumer) => {
                 survey.consumers += u32::from(live);
+                survey.dead_consumers = survey.dead_consumers.wrapping_add(dead.into());
                 survey.consumer_died |= died;
             }
             None => {}
@@ -138,6 +166,9 @@ impl Seat {
             let mut lost = false;
             for (seat, _) in free(true).chain(free(false)) {
                 if let Some(seat) = Self::sit(region, seat, &cx, ForLock::Wait)? {
+                    if region.phase(seat) == Phase::Joined {
+                        region.count_death(seat);
+                    }
                     return Ok(Self::enter(region, seat, role).counted(role));
                 }
                 lost = true;
@@ -230,8 +261,12 @@ impl Region {
         self.set().holders(self.geometry().shape.seats).map_err(|e| cx.os("semctl(GETALL)", e))
     }
 
-    fn is_clean(&self, seat: u32) -> bool {
+    fn phase(&self, seat: u32) -> Phase {
         // Acquire: SYNC(seat), pairs with the Release stores of joining and leaving.
-        State::from_word(self.seat_record(seat).state.load(Ordering::Acquire)).phase.is_clean()
+        State::from_word(self.seat_record(seat).state.load(Ordering::Acquire)).phase
+    }
+
+    fn is_clean(&self, seat: u32) -> bool {
+        self.phase(seat).is_clean()
     }
 }

@@ -102,6 +102,8 @@ pub(crate) struct Seat {
     index: u32,
     epoch: u32,
     left: bool,
+    /// How it is left if nobody says how.
+    on_drop: Phase,
 }
 
 impl Seat {
@@ -141,7 +143,7 @@ impl Seat {
         record.role.store(RoleWord { role: Some(role), died: false }.word(), Ordering::Relaxed);
         // Release: SYNC(seat), pairs with the Acquire loads in `occupancy`.
         record.state.store(State { epoch, phase: Phase::Joined }.word(), Ordering::Release);
-        Self { region: Arc::clone(region), index, epoch, left: false }
+        Self { region: Arc::clone(region), index, epoch, left: false, on_drop: Phase::Left }
     }
 
     /// Writes the record of somebody who only finishes what a dead one had begun. The semaphore is mine.
@@ -149,14 +151,16 @@ impl Seat {
         let record = region.seat_record(index);
         let old = write_holder(record);
         if old.phase == Phase::Joined {
-            let role = RoleWord::from_word(record.role.load(Ordering::Relaxed));
+            let role = region.count_death(index);
             // Relaxed: published by the Release store below.
             record.role.store(RoleWord { died: true, ..role }.word(), Ordering::Relaxed);
         }
         let state = State { phase: Phase::Adopted, ..old };
         // Release: SYNC(seat), pairs with the Acquire loads in `occupancy`.
         record.state.store(state.word(), Ordering::Release);
-        Self { region: Arc::clone(region), index, epoch: old.epoch, left: false }
+        // Nothing is finished yet.
+        let on_drop = Phase::Adopted;
+        Self { region: Arc::clone(region), index, epoch: old.epoch, left: false, on_drop }
     }
 
     pub(crate) fn index(&self) -> u32 {
@@ -171,7 +175,7 @@ impl Seat {
 impl Seat {
     /// Gives the seat back, once. Also done on drop.
     pub(crate) fn leave(&mut self) {
-        self.leave_as(Phase::Left);
+        self.leave_as(self.on_drop);
     }
 
     /// The same, and says how.

@@ -28,7 +28,9 @@ pub(crate) struct Member {
     trust: Option<Trust>,
     /// How many of the other side had joined when their going was told.
     told: Cell<u32>,
-    untold: Cell<Option<u32>>,
+    untold: Cell<Option<(u32, u32)>>,
+    /// And how many of them had died: the next news is whether there are more.
+    mourned: Cell<u32>,
     /// How many of the other side had left, and whether the ring was marked as removed, at the last look.
     followed: Cell<(u32, bool)>,
     /// Messages that dead consumers held, and that this handle is to see to.
@@ -61,6 +63,7 @@ impl Member {
             trust: None,
             told: Cell::new(0),
             untold: Cell::new(None),
+            mourned: Cell::new(0),
             followed: Cell::default(),
             queued: Cell::new(!holding.is_empty()),
             queue: RefCell::new(holding.into_iter().map(|hand| (own.clone(), hand)).collect()),
@@ -72,6 +75,11 @@ impl Member {
         wait::wake_all(&member, member.word(role.peer()));
         // What is corrupt in other seats is for those who use them.
         let _ = member.look_for_dead();
+        // Who died before the others of that side came is no news.
+        let seen = member.seen.take().and_then(|seen| seen.survey);
+        if let Some(survey) = seen.filter(|survey| survey.live(role.peer()) > 0) {
+            member.mourned.set(survey.dead(role.peer()));
+        }
         Ok((member, free))
     }
 
@@ -284,15 +292,16 @@ impl wait::Host for Member {
             return None;
         }
         if seen.joined != self.told.get() {
-            self.untold.set(Some(seen.joined));
-            return Some(RingError::PeerGone { died: survey.died(side) });
+            self.untold.set(Some((seen.joined, survey.dead(side))));
+            return Some(RingError::PeerGone { died: survey.dead(side) != self.mourned.get() });
         }
         self.is_removed().then_some(RingError::Removed)
     }
 
     fn told(&self) {
-        if let Some(joined) = self.untold.take() {
+        if let Some((joined, died)) = self.untold.take() {
             self.told.set(joined);
+            self.mourned.set(died);
         }
     }
 

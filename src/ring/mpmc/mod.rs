@@ -35,10 +35,12 @@
 
 pub(crate) mod closing;
 pub(crate) mod repair;
+#[cfg(all(test, not(segring_loom)))]
+mod tests;
 
 use super::{POSITION_MAX, RingError};
 use crate::layout::cursors::{CLOSED, Cursors, SideLine};
-use crate::layout::exchange::{Entry, HandLine, Op, OwnedSlot, SlotHeader, stage_for_push};
+use crate::layout::exchange::{Entry, HandLine, LAPS, Op, OwnedSlot, SlotHeader, stage_for_push};
 #[cfg(not(segring_loom))]
 use crate::sync::fence;
 use crate::sync::{AtomicU64, Ordering};
@@ -284,13 +286,15 @@ struct Walk<'a, M> {
     /// 1 for a pop: one stage further.
     stage: u64,
     passed: u32,
+    /// Whole laps.
+    skipped: u64,
 }
 
 impl<'a, M: Memory> Walk<'a, M> {
     #[inline(always)]
     fn new(memory: &'a M, position: &'a mut u64, stage: u64) -> Self {
         let bits = memory.capacity().trailing_zeros();
-        Self { memory, bits, position, stage, passed: 0 }
+        Self { memory, bits, position, stage, passed: 0, skipped: 0 }
     }
 
     #[inline(always)]
@@ -318,8 +322,8 @@ impl<'a, M: Memory> Walk<'a, M> {
                 0 => return Ok((entry, false)),
                 ahead => self.pass(ahead.unsigned_abs(), shared),
             }
-            // Entries of which each is ahead of the one before: nobody writes them. (I5: this ends.)
-            if *self.position > POSITION_MAX {
+            // Entries of which each is ahead of the one before, around all laps: nobody writes them (I5).
+            if self.skipped > LAPS || *self.position > POSITION_MAX {
                 return Err(RingError::Corrupt);
             }
         }
@@ -328,6 +332,7 @@ impl<'a, M: Memory> Walk<'a, M> {
     /// The entry has gone on: somebody was faster.
     #[inline(always)]
     fn pass(&mut self, ahead: u64, shared: &SideLine) {
+        self.skipped += (ahead - 1) / 2;
         *self.position = skip(*self.position, ahead, self.bits);
         self.passed += 1;
         if self.passed == WALK {

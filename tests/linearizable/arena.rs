@@ -1,0 +1,255 @@
+//! Rounds of a few calls by a few workers at once, and their record. In memory that threads and processes
+//! share alike.
+
+use crate::checker::{Call, Op, Said, is_linearizable};
+use crate::harness::{Rng, mix};
+use crate::shaken::Shaker;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+pub(crate) const WORKERS_MAX: usize = 4;
+const CALLS_MAX: usize = 6;
+/// Each worker is held up once in a round, so many nanoseconds after some call: a timer takes a few
+/// microseconds, and a round lasts not much longer.
+const HELD_UP: std::ops::Range<u64> = 5_000..14_000;
+
+/// What is tested.
+pub(crate) trait Queue {
+    fn try_push(&mut self, item: u8) -> Said;
+    fn try_pop(&mut self) -> Said;
+    fn close(&mut self);
+    fn can_close(&self) -> bool {
+        true
+    }
+}
+
+fn call(queue: &mut dyn Queue, op: Op) -> Said {
+    match op {
+        Op::Push(item) => queue.try_push(item),
+        Op::Pop => queue.try_pop(),
+        Op::Close => {
+            queue.close();
+            Said::Ok
+        }
+    }
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Record {
+    /// Two bytes each for what was asked and what was said. 0: no call.
+    what: AtomicU64,
+    invoked: AtomicU64,
+    returned: AtomicU64,
+}
+
+impl Record {
+    fn write(&self, op: Op, said: Said, invoked: u64, returned: u64) {
+        let (op, item) = match op {
+            Op::Push(item) => (1, item),
+            Op::Pop => (2, 0),
+            Op::Close => (3, 0),
+        };
+        let (said, popped) = match said {
+            Said::Ok => (1, 0),
+            Said::Full => (2, 0),
+            Said::Empty => (3, 0),
+            Said::Closed => (4, 0),
+            Said::Popped(item) => (5, item),
+        };
+        self.invoked.store(invoked, SeqCst);
+        self.returned.store(returned, SeqCst);
+        self.what.store(u64::from(u32::from_le_bytes([op, item, said, popped])), SeqCst);
+    }
+
+    /// And empties it.
+    fn read(&self, worker: usize) -> Option<Call> {
+        let [op, item, said, popped, ..] = self.what.swap(0, SeqCst).to_le_bytes();
+        let op = [Op::Push(item), Op::Pop, Op::Close].into_iter().nth(usize::from(op).checked_sub(1)?)?;
+        let all = [Said::Ok, Said::Full, Said::Empty, Said::Closed, Said::Popped(popped)];
+        let said = all[usize::from(said) - 1];
+        Some(Call {
+            worker,
+            op,
+            said,
+            invoked: self.invoked.load(SeqCst),
+            returned: self.returned.load(SeqCst),
+        })
+    }
+}
+
+/// All zeros at first.
+#[repr(C)]
+#[derive(Default)]
+pub(crate) struct Arena {
+    /// The one clock: each reading is later than all before it, whoever reads.
+    clock: AtomicU64,
+    /// For processes: which ring is next, by its id, counted by batches.
+    pub(crate) batch: AtomicU64,
+    pub(crate) ring: AtomicU64,
+    /// Workers of this batch.
+    workers: AtomicU64,
+    round: AtomicU64,
+    /// Of the round: whether somebody may close.
+    closing: AtomicU64,
+    seed: AtomicU64,
+    ready: AtomicU64,
+    done: AtomicU64,
+    /// The last round of the batch that is over.
+    over: AtomicU64,
+    records: [[Record; CALLS_MAX]; WORKERS_MAX],
+}
+
+/// Waits, and lets others work.
+pub(crate) fn until(so: impl Fn() -> bool) {
+    while !so() {
+        std::thread::sleep(Duration::from_micros(20));
+    }
+}
+
+/// Waits for a moment that is near, so as to begin at once.
+fn spin_until(so: impl Fn() -> bool) {
+    let mut looks = 0u32;
+    while !so() {
+        looks += 1;
+        if looks % 512 == 0 {
+            std::thread::yield_now();
+        }
+        std::hint::spin_loop();
+    }
+}
+
+impl Arena {
+    /// A worker's part in a batch.
+    pub(crate) fn serve(&self, worker: usize, queue: &mut dyn Queue) {
+        let mut last = self.over.load(SeqCst);
+        let workers = self.workers.load(SeqCst);
+        let shaker = &mut Shaker::new();
+        loop {
+            spin_until(|| self.round.load(SeqCst) != last);
+            last += 1;
+            if self.over.load(SeqCst) == last {
+                return;
+            }
+            self.ready.fetch_add(1, SeqCst);
+            let rng = &mut Rng::new(mix(self.seed.load(SeqCst) + worker as u64));
+            // All at once.
+            spin_until(|| self.ready.load(SeqCst) == workers);
+            self.play(worker, queue, rng, shaker);
+            self.done.fetch_add(1, SeqCst);
+        }
+    }
+
+    fn play(&self, worker: usize, queue: &mut dyn Queue, rng: &mut Rng, shaker: &mut Shaker) {
+        let closing = self.closing.load(SeqCst) != 0;
+        let calls = 4 + rng.below(CALLS_MAX as u64 - 3) as usize;
+        // Rounds in which somebody only pushes, or only pops, fill and empty the queue.
+        let at = rng.below(4) as usize;
+        let pushes = 1 + rng.below(7);
+        for (i, record) in self.records[worker].iter().enumerate().take(calls) {
+            let op = match rng.below(8) {
+                _ if closing && rng.below(10) == 0 => Op::Close,
+                n if n < pushes => Op::Push((worker * CALLS_MAX + i + 1) as u8),
+                _ => Op::Pop,
+            };
+            if i == at {
+                shaker.in_nanos(HELD_UP.start + rng.below(HELD_UP.end - HELD_UP.start));
+            }
+            let invoked = self.clock.fetch_add(1, SeqCst);
+            let said = call(queue, op);
+            let returned = self.clock.fetch_add(1, SeqCst);
+            record.write(op, said, invoked, returned);
+            match rng.below(8) {
+                0 | 1 => std::thread::yield_now(),
+                2 | 3 => (0..rng.below(60)).for_each(|_| std::hint::spin_loop()),
+                _ => {}
+            }
+        }
+    }
+
+    /// To be called before the workers serve.
+    pub(crate) fn begin(&self, workers: usize) {
+        self.workers.store(workers as u64, SeqCst);
+    }
+
+    /// So many rounds on one queue, all of whose messages are popped in between; it is closed in the last
+    /// one. `Err`: a history that no queue has.
+    pub(crate) fn lead(
+        &self,
+        capacity: usize,
+        rounds: u64,
+        rng: &mut Rng,
+        queue: &mut dyn Queue,
+        counts: &mut Counts,
+    ) -> Result<(), Vec<Call>> {
+        let workers = self.workers.load(SeqCst);
+        let mut result = Ok(());
+        for round in 0..rounds {
+            self.seed.store(rng.next() >> 1, SeqCst);
+            self.closing.store(u64::from(round + 1 == rounds && queue.can_close()), SeqCst);
+            self.ready.store(0, SeqCst);
+            self.done.store(0, SeqCst);
+            self.round.fetch_add(1, SeqCst);
+            until(|| self.done.load(SeqCst) == workers);
+            let calls = self.collect(queue);
+            counts.add(&calls);
+            if !is_linearizable(&calls, capacity) {
+                result = Err(calls);
+                break;
+            }
+        }
+        // One more round, which is none.
+        self.over.store(self.round.load(SeqCst) + 1, SeqCst);
+        self.round.fetch_add(1, SeqCst);
+        result
+    }
+
+    /// The history of a round, and of popping what is left: what is lost is seen too.
+    fn collect(&self, queue: &mut dyn Queue) -> Vec<Call> {
+        let records = self.records.iter().enumerate();
+        let mut calls: Vec<Call> =
+            records.flat_map(|(w, all)| all.iter().filter_map(move |r| r.read(w))).collect();
+        loop {
+            let invoked = self.clock.fetch_add(1, SeqCst);
+            let said = queue.try_pop();
+            let returned = self.clock.fetch_add(1, SeqCst);
+            calls.push(Call { worker: WORKERS_MAX, op: Op::Pop, said, invoked, returned });
+            // More than there can be: the checker will say so.
+            if !matches!(said, Said::Popped(_)) || calls.len() > 60 {
+                break;
+            }
+        }
+        calls.sort_by_key(|call| call.invoked);
+        calls
+    }
+}
+
+/// How much happened, and how much of it at once.
+#[derive(Default, Debug)]
+pub(crate) struct Counts {
+    pub(crate) histories: u64,
+    pub(crate) calls: u64,
+    /// Calls that began before the one before them had returned.
+    pub(crate) overlaps: u64,
+    pub(crate) full: u64,
+    pub(crate) empty: u64,
+    pub(crate) closed: u64,
+    pub(crate) popped: u64,
+}
+
+impl Counts {
+    fn add(&mut self, calls: &[Call]) {
+        self.histories += 1;
+        self.calls += calls.len() as u64;
+        self.overlaps += calls.windows(2).filter(|two| two[1].invoked < two[0].returned).count() as u64;
+        for call in calls {
+            match call.said {
+                Said::Ok => {}
+                Said::Full => self.full += 1,
+                Said::Empty => self.empty += 1,
+                Said::Closed => self.closed += 1,
+                Said::Popped(_) => self.popped += 1,
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A child that is led through one operation, instruction by instruction.
+
+use crate::common::{TestName, die_with_parent};
+use crate::harness::{Shared, trace};
+use crate::ops::{self, Op, Report};
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::WaitStatus;
+use nix::unistd::{ForkResult, Pid, fork};
+use std::panic::AssertUnwindSafe;
+
+/// A place in an operation: so many system calls from the mark on, and then so many instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) calls: u64,
+    pub(crate) steps: u64,
+}
+
+impl Place {
+    pub(crate) const MARK: Self = Self { calls: 0, steps: 0 };
+}
+
+/// How a child ends that must not be traced.
+const REFUSED: i32 = 100;
+
+/// Stands at its mark, or behind. Killed and reaped on drop.
+pub(crate) struct Victim {
+    pid: Pid,
+    ended: bool,
+}
+
+impl Victim {
+    /// Forks one, which prepares its operation and stops there.
+    pub(crate) fn start(op: Op, name: &TestName, report: &Shared<Report>) -> nix::Result<Self> {
+        report.clear();
+        // SAFETY: this process has no other thread that holds a lock: it is a child made for this.
+        let pid = match unsafe { fork() }? {
+            ForkResult::Parent { child } => child,
+            ForkResult::Child => {
+                let good = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                    die_with_parent();
+                    if ptrace::traceme().is_err() {
+                        // SAFETY: as below.
+                        unsafe { libc::_exit(REFUSED) }
+                    }
+                    ops::mark();
+                    ops::act(op, name, report);
+                }));
+                // SAFETY: ends the process at once, and touches nothing of what it inherited.
+                unsafe { libc::_exit(i32::from(good.is_err())) }
+            }
+        };
+        let mut victim = Self { pid, ended: false };
+        let first = trace::wait(pid)?;
+        if first == WaitStatus::Exited(pid, REFUSED) {
+            victim.ended = true;
+            return Err(Errno::EPERM);
+        }
+        assert_eq!(first, WaitStatus::Stopped(pid, Signal::SIGSTOP), "a mark");
+        ptrace::setoptions(pid, Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACESYSGOOD)?;
+        ptrace::cont(pid, None)?;
+        victim.expect_mark()?;
+        Ok(victim)
+    }
+
+    fn expect_mark(&self) -> nix::Result<()> {
+        assert_eq!(trace::wait(self.pid)?, WaitStatus::Stopped(self.pid, Signal::SIGSTOP), "a mark");
+        Ok(())
+    }
+
+    /// One instruction. `false`: it has come to its second mark.
+    pub(crate) fn step(&mut self) -> nix::Result<bool> {
+        ptrace::step(self.pid, None)?;
+        match trace::wait(self.pid)? {
+            WaitStatus::Stopped(_, Signal::SIGTRAP) => Ok(true),
+            WaitStatus::Stopped(_, Signal::SIGSTOP) => Ok(false),
+            other => panic!("the victim ended by itself: {other:?}"),
+        }
+    }
+
+    /// To the end of its next system call. `false`: it has come to its second mark.
+    pub(crate) fn skip_call(&mut self) -> nix::Result<bool> {
+        for _ in 0..2 {
+            ptrace::syscall(self.pid, None)?;
+            match trace::wait(self.pid)? {
+                WaitStatus::PtraceSyscall(_) => {}
+                WaitStatus::Stopped(_, Signal::SIGSTOP) => return Ok(false),
+                other => panic!("the victim ended by itself: {other:?}"),
+            }
+        }
+        Ok(true)
+    }
+
+    /// To a place in its operation. `false`: it has come to its second mark before.
+    pub(crate) fn run(&mut self, to: Place) -> nix::Result<bool> {
+        for _ in 0..to.calls {
+            if !self.skip_call()? {
+                return Ok(false);
+            }
+        }
+        for _ in 0..to.steps {
+            if !self.step()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// On to the second mark, if it does not stand there.
+    pub(crate) fn run_to_mark(&mut self) -> nix::Result<()> {
+        ptrace::cont(self.pid, None)?;
+        self.expect_mark()
+    }
+
+    /// To its end, which must be a good one. It stands at its second mark.
+    pub(crate) fn run_out(mut self) -> nix::Result<()> {
+        ptrace::cont(self.pid, None)?;
+        self.ended = true;
+        assert_eq!(trace::wait(self.pid)?, WaitStatus::Exited(self.pid, 0), "it saw what cannot be");
+        Ok(())
+    }
+
+    /// SIGKILL where it stands.
+    pub(crate) fn kill(self) {}
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let _ = kill(self.pid, Signal::SIGKILL);
+        let ended = |status| matches!(status, Ok(WaitStatus::Signaled(..) | WaitStatus::Exited(..)) | Err(_));
+        while !ended(trace::wait(self.pid)) {}
+    }
+}
