@@ -1,8 +1,9 @@
 //! Every cell of the tables, on every kind of ring and for every way to wait.
 
 use crate::common::{TestChild, TestName, watchdog};
-use crate::ops::{KINDS, Kind, Limit, OPS, Op};
-use crate::scene::{FORKED, Fill, Helper, Scene, State, states};
+use crate::ops::{CLOSE, KINDS, Kind, Limit, OPS, Op};
+use crate::peers::Helper;
+use crate::scene::{FORKED, Fill, Scene, State, states};
 use crate::subject::{CAPACITY, Subject};
 use crate::table::{Step, Table, word};
 use segring::WaitStrategy;
@@ -22,6 +23,9 @@ const TWO_LOOKS: Duration = Duration::from_millis(110);
 /// A call that should have answered by now waits. Only failing tests wait for this.
 const TOO_LONG: Duration = Duration::from_secs(20);
 
+/// They wait, mostly.
+const WORKERS: usize = 16;
+
 /// One ring in one state, on which all operations of a table are tried.
 #[derive(Clone, Copy, Debug)]
 struct Task {
@@ -32,10 +36,10 @@ struct Task {
     strategy: WaitStrategy,
 }
 
-/// What has been run: table, row, operation.
+/// What has been run: table, row, operation, and the kind of ring.
 #[derive(Default)]
 struct Done {
-    cells: BTreeSet<(&'static str, &'static str, &'static str)>,
+    cells: BTreeSet<(&'static str, &'static str, &'static str, String)>,
     runs: usize,
     failures: Vec<String>,
 }
@@ -47,7 +51,7 @@ fn every_cell_is_as_written() {
     let tasks = Mutex::new(tasks(&tables));
     let done = Mutex::new(Done::default());
     std::thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..WORKERS {
             scope.spawn(|| {
                 let helper = RefCell::new(Helper::default());
                 loop {
@@ -65,23 +69,44 @@ fn every_cell_is_as_written() {
     let done = done.into_inner().unwrap();
     assert!(done.failures.is_empty(), "docs/states.md is not so:\n{}", done.failures.join("\n"));
     let mut impossible = 0;
-    for (_, table) in &tables {
-        for (label, op) in table.labels().flat_map(|l| table.operations().map(move |op| (l, op))) {
-            let was_run = done.cells.contains(&(table.title, label, op));
-            assert!(was_run || table.cell(label, op).is_none(), "not run: {}, {label}, {op}", table.title);
-            impossible += usize::from(!was_run);
+    for (fill, table) in &tables {
+        for (kind, label) in KINDS.into_iter().flat_map(|kind| table.labels().map(move |l| (kind, l))) {
+            for op in operations(*fill, table, kind) {
+                let cell = (table.title, label, op.name, format!("{kind:?}"));
+                let was_run = done.cells.contains(&cell);
+                assert!(was_run || table.cell(label, op.name).is_none(), "not run: {cell:?}");
+                impossible += usize::from(!was_run);
+            }
         }
     }
-    println!("{} cells, and {impossible} that cannot be, in {} runs", done.cells.len(), done.runs);
+    let cells: BTreeSet<_> = done.cells.iter().map(|(title, label, op, _)| (title, label, op)).collect();
+    println!(
+        "{} cells, {} with the kinds of rings, and {impossible} that cannot be, in {} runs",
+        cells.len(),
+        done.cells.len(),
+        done.runs
+    );
+}
+
+/// The operations of a table that are tried in this state of the ring.
+pub fn operations(fill: Fill, table: &Table, kind: Kind) -> impl Iterator<Item = Op> {
+    let here = move |op: &Op| op.side == fill.side() && op.is_on(kind) && (kind.is_mpmc() || !fill.is_mpmc());
+    OPS.into_iter().filter(move |op| here(op) && table.operations().any(|name| name == op.name))
 }
 
 /// All operations of the side, each once; all rows.
 fn is_complete(fill: Fill, table: &Table) {
+    if matches!(fill, Fill::ManyFull | Fill::ManyEmpty) {
+        // Not each operation: they find out about their peers in the same way. Each row is run.
+        assert!(table.operations().all(|name| OPS.iter().any(|op| op.name == name)));
+        return;
+    }
     let wanted = |op: &Op| {
         let drains = op.name.contains("drained");
         let here = match fill {
             Fill::Full => !drains,
             Fill::Undrained => drains,
+            Fill::Held => KINDS.into_iter().any(|kind| kind.is_mpmc() && op.is_on(kind)),
             _ => true,
         };
         op.side == fill.side() && here
@@ -91,7 +116,8 @@ fn is_complete(fill: Fill, table: &Table) {
     assert_eq!(written, wanted, "the operations of {:?}", table.title);
     assert_eq!(table.operations().count(), wanted.len(), "{:?} has an operation twice", table.title);
 
-    let lives = ["never joined", "live", "left", "died"];
+    // Somebody sent what a dead one holds.
+    let lives = &["never joined", "live", "left", "died"][usize::from(fill == Fill::Held)..];
     let mut wanted: BTreeSet<String> = lives.iter().map(|&life| life.into()).collect();
     wanted.extend(lives.iter().map(|life| format!("removed, {life}")));
     wanted.extend(["semaphore set gone", FORKED].map(str::to_owned));
@@ -114,8 +140,20 @@ fn tasks(tables: &[(Fill, Table)]) -> Vec<Task> {
     for (fill, table) in tables {
         for label in table.labels().filter(|l| *fill != Fill::Messages || !l.ends_with("never joined")) {
             for state in states(label, *fill) {
-                for kind in KINDS {
-                    tasks.extend(STRATEGIES.map(|s| Task { fill: *fill, label, state, kind, strategy: s }));
+                for kind in KINDS.into_iter().filter(|kind| operations(*fill, table, *kind).next().is_some())
+                {
+                    // Where there are so many states: half of the strategies for each kind, the others for
+                    // the other kind, and the other way round for the handle that was there before.
+                    let half = usize::from(kind == Kind::Mpmc) + usize::from(state.early);
+                    let strategies = STRATEGIES.into_iter().enumerate();
+                    let strategies = strategies.filter(|(i, _)| !fill.is_mpmc() || (i + half) % 2 == 0);
+                    tasks.extend(strategies.map(|(_, s)| Task {
+                        fill: *fill,
+                        label,
+                        state,
+                        kind,
+                        strategy: s,
+                    }));
                 }
             }
         }
@@ -137,16 +175,24 @@ fn run(task: Task, tables: &[(Fill, Table)], helper: &RefCell<Helper>, done: &Mu
     };
     let build = || Scene::new(fill, state, kind, strategy, helper);
     let mut scene = Some(build());
-    for op in OPS.into_iter().filter(|op| op.is_on(kind) && table.operations().any(|name| name == op.name)) {
+    for op in operations(fill, table, kind) {
         let steps = table.cell(label, op.name).as_ref().expect("a state that can be");
         for t in op.times() {
             let mut here = scene.take().unwrap_or_else(build);
             match cell(&mut here, op, *t, steps) {
-                Ok(goes_on) => scene = goes_on.then_some(here),
+                Ok(goes_on) => {
+                    if fill == Fill::Held && op.name.starts_with("wait") && steps[0] == Step::Says("Ok") {
+                        let said = here.next().repeat("pop_timeout(t)", 1);
+                        if said != "Again" {
+                            return fails(format!("after `{}`, the next one says {said}", op.name));
+                        }
+                    }
+                    scene = goes_on.then_some(here);
+                }
                 Err(what) => return fails(format!("`{}` {what}", op.name)),
             }
             let mut done = done.lock().unwrap();
-            done.cells.insert((table.title, label, op.name));
+            done.cells.insert((table.title, label, op.name, format!("{kind:?}")));
             done.runs += 1;
         }
     }
@@ -181,6 +227,9 @@ fn cell(scene: &mut Scene<'_>, op: Op, t: Duration, steps: &[Step]) -> Result<bo
                 return Ok(false);
             }
             Step::Says(_) if op.limit == Limit::Without => (subject, said) = in_time(subject, op)?,
+            Step::Says("Again") if op.limit == Limit::Try && !scene.state.closed => {
+                said = after_a_while(&mut subject, op);
+            }
             Step::Says(_) => said = subject.call(op, t),
         }
         if step != Step::Says(word(&said)) {
@@ -192,7 +241,19 @@ fn cell(scene: &mut Scene<'_>, op: Op, t: Duration, steps: &[Step]) -> Result<bo
     if !may_sleep && subject.sleeps() != before {
         return Err("slept".into());
     }
-    Ok(scene.give_back(subject, steps.len() > 1))
+    Ok(scene.give_back(subject, steps.len() > 1) && op.name != CLOSE)
+}
+
+/// Who does not wait looks for dead ones at times only: until then it finds nothing.
+fn after_a_while(subject: &mut Subject, op: Op) -> String {
+    let end = Instant::now() + TOO_LONG;
+    loop {
+        let said = subject.call(op, Duration::ZERO);
+        if said != "Empty" || Instant::now() > end {
+            return said;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// A thread that calls it: its number, then what came of it.
@@ -269,12 +330,13 @@ fn falls_asleep(thread: &str, answers: &Receiver<(Subject, String)>) -> Result<(
 
 /// The rows of handles that were inherited: a child makes them and forks.
 fn forked(tables: &[(Fill, Table)], done: &Mutex<Done>) {
-    for (_, table) in tables {
-        for kind in KINDS {
+    for (fill, table) in tables.iter().filter(|(_, table)| table.labels().any(|label| label == FORKED)) {
+        for kind in KINDS.into_iter().filter(|kind| operations(*fill, table, *kind).next().is_some()) {
             let _watchdog = watchdog("the forked child's handles");
             let name = TestName::new("states-forked");
-            let mut child = TestChild::spawn("forks", &[name.as_str(), table.title, &format!("{kind:?}")]);
-            for op in OPS.into_iter().filter(|o| o.is_on(kind) && table.operations().any(|n| n == o.name)) {
+            let mut child =
+                TestChild::spawn("forks", &[name.as_str(), &format!("{fill:?}"), &format!("{kind:?}")]);
+            for op in operations(*fill, table, kind) {
                 let Some(steps) = table.cell(FORKED, op.name) else { panic!("can be") };
                 assert_eq!(steps.len(), 1, "it stays what it is");
                 for strategy in STRATEGIES {
@@ -285,7 +347,7 @@ fn forked(tables: &[(Fill, Table)], done: &Mutex<Done>) {
                         done.failures.push(format!("{}: forked: {said:?}, not {wanted:?}", table.title));
                         return;
                     }
-                    done.cells.insert((table.title, FORKED, op.name));
+                    done.cells.insert((table.title, FORKED, op.name, format!("{kind:?}")));
                     done.runs += 1;
                 }
             }

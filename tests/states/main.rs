@@ -8,10 +8,13 @@ mod common;
 #[path = "../common/raw.rs"]
 mod raw;
 
+mod calls;
 mod cells;
 mod forked;
+mod many;
 mod names;
 mod ops;
+mod peers;
 mod scene;
 mod stopped;
 mod subject;
@@ -23,9 +26,9 @@ fn child_main() {
     let Some((role, args)) = common::child_role() else { return };
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     match (role.as_str(), &args[..]) {
-        ("peer", []) => scene::peer_role(),
-        ("forks", [name, title, kind]) => forked::role(name, title, kind),
-        ("stopped", [name, side, strategy]) => stopped::role(name, side, strategy),
+        ("peer", []) => peers::role(),
+        ("forks", [name, fill, kind]) => forked::role(name, fill, kind),
+        ("stopped", [name, kind, side, strategy]) => stopped::role(name, kind, side, strategy),
         _ => panic!("unknown role {role}"),
     }
 }

@@ -7,9 +7,18 @@ pub enum Kind {
     Stamped,
     Dense,
     Bytes,
+    Mpmc,
+    MpmcBytes,
 }
 
-pub const KINDS: [Kind; 3] = [Kind::Stamped, Kind::Dense, Kind::Bytes];
+impl Kind {
+    /// Many producers, many consumers.
+    pub fn is_mpmc(self) -> bool {
+        MPMC.contains(&self)
+    }
+}
+
+pub const KINDS: [Kind; 5] = [Kind::Stamped, Kind::Dense, Kind::Bytes, Kind::Mpmc, Kind::MpmcBytes];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -37,30 +46,29 @@ pub enum Limit {
     Without,
 }
 
-/// Which rings have it.
-#[derive(Clone, Copy, Debug)]
-enum Rings {
-    Both,
-    Typed,
-    Records,
-}
+// Which rings have it.
+const ALL: &[Kind] = &KINDS;
+const TYPED: &[Kind] = &[Kind::Stamped, Kind::Dense, Kind::Mpmc];
+const RECORDS: &[Kind] = &[Kind::Bytes, Kind::MpmcBytes];
+const SPSC: &[Kind] = &[Kind::Stamped, Kind::Dense, Kind::Bytes];
+const SLICES: &[Kind] = &[Kind::Stamped, Kind::Dense];
+const DRAINS: &[Kind] = &[Kind::Bytes];
+const MPMC: &[Kind] = &[Kind::Mpmc, Kind::MpmcBytes];
+const TYPED_MPMC: &[Kind] = &[Kind::Mpmc];
+const RECORDS_MPMC: &[Kind] = &[Kind::MpmcBytes];
 
 /// An operation: its name, its side, the rings that have it.
 #[derive(Clone, Copy, Debug)]
 pub struct Op {
     pub name: &'static str,
     pub side: Side,
-    rings: Rings,
+    rings: &'static [Kind],
     pub limit: Limit,
 }
 
 impl Op {
     pub fn is_on(self, kind: Kind) -> bool {
-        match self.rings {
-            Both => true,
-            Typed => kind != Kind::Bytes,
-            Records => kind == Kind::Bytes,
-        }
+        self.rings.contains(&kind)
     }
 
     /// The times to call it with. Any stands for all where it takes none.
@@ -72,43 +80,62 @@ impl Op {
 }
 
 use Limit::{Given, Try, Without};
-use Rings::{Both, Records, Typed};
 use Side::{Consumer as Rx, Producer as Tx};
 
-const fn op(name: &'static str, side: Side, rings: Rings, limit: Limit) -> Op {
+const fn op(name: &'static str, side: Side, rings: &'static [Kind], limit: Limit) -> Op {
     Op { name, side, rings, limit }
 }
 
+/// After it, the ring is in another state.
+pub const CLOSE: &str = "close";
+
 /// All of them. `t` stands for zero and for more, `MAX` for `Duration::MAX`.
-pub const OPS: [Op; 27] = [
-    op("wait_until_drained(None)", Tx, Records, Without),
-    op("wait_until_drained(Some(MAX))", Tx, Records, Without),
-    op("wait_until_drained(Some(t))", Tx, Records, Given),
-    op("try_push", Tx, Both, Try),
-    op("try_push_ref", Tx, Typed, Try),
-    op("reserve", Tx, Both, Try),
-    op("push_slice", Tx, Typed, Try),
-    op("push", Tx, Both, Without),
-    op("push_ref", Tx, Typed, Without),
-    op("push_timeout(MAX)", Tx, Both, Without),
-    op("push_timeout(t)", Tx, Both, Given),
-    op("wait_for_room(None)", Tx, Both, Without),
-    op("wait_for_room(Some(MAX))", Tx, Both, Without),
-    op("wait_for_room(Some(t))", Tx, Both, Given),
-    op("try_pop", Rx, Both, Try),
-    op("try_pop_into", Rx, Both, Try),
-    op("read", Rx, Both, Try),
-    op("pop_slice", Rx, Typed, Try),
-    op("pop", Rx, Both, Without),
-    op("pop_into", Rx, Both, Without),
-    op("pop_timeout(MAX)", Rx, Both, Without),
-    op("pop_timeout(t)", Rx, Both, Given),
-    op("pop_into_timeout(MAX)", Rx, Records, Without),
-    op("pop_into_timeout(t)", Rx, Records, Given),
-    op("wait_for_message(None)", Rx, Both, Without),
-    op("wait_for_message(Some(MAX))", Rx, Both, Without),
-    op("wait_for_message(Some(t))", Rx, Both, Given),
+pub const OPS: [Op; 38] = [
+    op("wait_until_drained(None)", Tx, DRAINS, Without),
+    op("wait_until_drained(Some(MAX))", Tx, DRAINS, Without),
+    op("wait_until_drained(Some(t))", Tx, DRAINS, Given),
+    op("try_push", Tx, ALL, Try),
+    op("try_push_ref", Tx, TYPED, Try),
+    op("reserve", Tx, SPSC, Try),
+    op("push_slice", Tx, SLICES, Try),
+    op("push", Tx, ALL, Without),
+    op("push_ref", Tx, TYPED, Without),
+    op("push_timeout(MAX)", Tx, ALL, Without),
+    op("push_timeout(t)", Tx, ALL, Given),
+    op("wait_for_room(None)", Tx, ALL, Without),
+    op("wait_for_room(Some(MAX))", Tx, ALL, Without),
+    op("wait_for_room(Some(t))", Tx, ALL, Given),
+    op("slot", Tx, TYPED_MPMC, Try),
+    op("byte_slot", Tx, RECORDS_MPMC, Try),
+    op("publish", Tx, MPMC, Try),
+    op("publish_timeout(None)", Tx, MPMC, Without),
+    op("publish_timeout(Some(MAX))", Tx, MPMC, Without),
+    op("publish_timeout(Some(t))", Tx, MPMC, Given),
+    op(CLOSE, Tx, MPMC, Try),
+    op("try_pop", Rx, ALL, Try),
+    op("try_pop_into", Rx, ALL, Try),
+    op("read", Rx, SPSC, Try),
+    op("pop_slice", Rx, SLICES, Try),
+    op("pop", Rx, ALL, Without),
+    op("pop_into", Rx, ALL, Without),
+    op("pop_timeout(MAX)", Rx, ALL, Without),
+    op("pop_timeout(t)", Rx, ALL, Given),
+    op("pop_into_timeout(MAX)", Rx, RECORDS, Without),
+    op("pop_into_timeout(t)", Rx, RECORDS, Given),
+    op("try_take", Rx, MPMC, Try),
+    op("take", Rx, MPMC, Without),
+    op("take_timeout(MAX)", Rx, MPMC, Without),
+    op("take_timeout(t)", Rx, MPMC, Given),
+    op("wait_for_message(None)", Rx, ALL, Without),
+    op("wait_for_message(Some(MAX))", Rx, ALL, Without),
+    op("wait_for_message(Some(t))", Rx, ALL, Given),
 ];
+
+impl Kind {
+    pub fn called(name: &str) -> Self {
+        KINDS.into_iter().find(|kind| format!("{kind:?}") == name).expect("a kind")
+    }
+}
 
 impl Op {
     pub fn called(name: &str) -> Self {

@@ -13,8 +13,8 @@ const LIMIT: Duration = Duration::from_millis(300);
 const CASES: [(&str, &str); 3] =
     [("nothing", "TimedOut"), ("moves", "Ok"), ("leaves", "PeerGone { died: false }")];
 
-pub fn role(name: &str, side: &str, strategy: &str) {
-    let ring = AnyRing::attach(name, Kind::Stamped);
+pub fn role(name: &str, kind: &str, side: &str, strategy: &str) {
+    let ring = AnyRing::attach(name, Kind::called(kind));
     let (side, op) = match side {
         "Producer" => (Side::Producer, Op::called("push_timeout(t)")),
         _ => (Side::Consumer, Op::called("pop_timeout(t)")),
@@ -52,14 +52,15 @@ fn moves(peer: &mut Subject, side: Side) {
 }
 
 /// `None`: it was stopped so late that its time may have been over before.
-fn stopped(side: Side, strategy: &str, happens: &str) -> Option<String> {
+fn stopped(kind: Kind, side: Side, strategy: &str, happens: &str) -> Option<String> {
     let name = TestName::new("states-stopped");
-    let ring = AnyRing::create(&name, Kind::Stamped);
+    let ring = AnyRing::create(&name, kind);
     let mut peer = ring.join(side.peer());
     if side == Side::Producer {
         assert_eq!(ring.join(side).repeat("try_push", CAPACITY), "Ok");
     }
-    let mut child = TestChild::spawn("stopped", &[name.as_str(), &format!("{side:?}"), strategy]);
+    let mut child =
+        TestChild::spawn("stopped", &[name.as_str(), &format!("{kind:?}"), &format!("{side:?}"), strategy]);
     let thread = child.hear().expect("its thread");
     let told = Instant::now();
     child.tell("go");
@@ -85,17 +86,17 @@ fn stopped(side: Side, strategy: &str, happens: &str) -> Option<String> {
 #[test]
 fn a_limit_passes_while_its_process_is_stopped() {
     let _watchdog = watchdog("a_limit_passes_while_its_process_is_stopped");
-    for side in [Side::Producer, Side::Consumer] {
-        for strategies in STRATEGIES.chunks(2) {
-            std::thread::scope(|scope| {
-                for (strategy, case) in strategies.iter().flat_map(|s| CASES.map(|case| (s, case))) {
-                    scope.spawn(move || {
-                        let (happens, wanted) = case;
-                        let said = (0..50).find_map(|_| stopped(side, &format!("{strategy:?}"), happens));
-                        assert_eq!(said.as_deref(), Some(wanted), "{side:?}, {strategy:?}, {happens}");
-                    });
-                }
-            });
-        }
+    let sides = [Side::Producer, Side::Consumer].into_iter();
+    for (side, strategy) in sides.flat_map(|side| STRATEGIES.map(|s| (side, format!("{s:?}")))) {
+        std::thread::scope(|scope| {
+            let kinds = [Kind::Stamped, Kind::Mpmc].into_iter();
+            for (kind, (happens, wanted)) in kinds.flat_map(|kind| CASES.map(|case| (kind, case))) {
+                let strategy = strategy.as_str();
+                scope.spawn(move || {
+                    let said = (0..50).find_map(|_| stopped(kind, side, strategy, happens));
+                    assert_eq!(said.as_deref(), Some(wanted), "{kind:?}, {side:?}, {strategy}, {happens}");
+                });
+            }
+        });
     }
 }

@@ -1,81 +1,106 @@
 //! Rings and handles of every kind, that do what a name says.
 
+use crate::calls;
 use crate::common::TestName;
 use crate::ops::{Kind, Op, Side};
 use segring::spsc::{ByteConsumer, ByteProducer, ByteRing, Consumer, Producer, Ring};
-use segring::{Layout, RingError, Trusted, WaitStrategy};
+use segring::{Layout, Trusted, WaitStrategy, mpmc};
 use std::time::Duration;
 
 /// Messages that fit.
 pub const CAPACITY: usize = 32;
-const MESSAGE: u64 = 0x5EED_CAFE;
+pub const MESSAGE: u64 = 0x5EED_CAFE;
 /// A record and its header fill the ring to the last byte, 32 times.
-const RECORD: [u8; 120] = [0xA5; 120];
+pub const RECORD: [u8; 120] = [0xA5; 120];
+
+/// Who may sit on an exchange ring: all that any test needs.
+const SEATS: u32 = 8;
 
 pub enum AnyRing {
     Typed(Ring<u64>),
     Bytes(ByteRing),
+    Mpmc(mpmc::Ring<u64>),
+    MpmcBytes(mpmc::ByteRing),
+}
+
+/// Runs one expression for whichever ring it is.
+macro_rules! each_ring {
+    ($any:expr, $ring:ident => $body:expr) => {
+        match $any {
+            AnyRing::Typed($ring) => $body,
+            AnyRing::Bytes($ring) => $body,
+            AnyRing::Mpmc($ring) => $body,
+            AnyRing::MpmcBytes($ring) => $body,
+        }
+    };
+}
+
+/// A trusted handle, to have all operations; the others are the same.
+macro_rules! trusted {
+    ($handle:expr) => {{
+        let handle = $handle.unwrap();
+        // SAFETY: the processes of this test use the ring through segring. It corrupts a ring only
+        // for handles that then hand no reference out.
+        unsafe { handle.trust_peers() }
+    }};
 }
 
 impl AnyRing {
     pub fn create(name: &TestName, kind: Kind) -> Self {
-        let layout = if kind == Kind::Stamped { Layout::Stamped } else { Layout::Dense };
-        if kind == Kind::Bytes {
-            let bytes = CAPACITY * (RECORD.len() + 8);
-            return Self::Bytes(ByteRing::builder(name.name()).capacity(bytes).create().unwrap());
+        let name = name.name();
+        let typed =
+            |layout| Self::Typed(Ring::builder(&name).capacity(CAPACITY).layout(layout).create().unwrap());
+        match kind {
+            Kind::Stamped => typed(Layout::Stamped),
+            Kind::Dense => typed(Layout::Dense),
+            Kind::Bytes => {
+                let bytes = CAPACITY * (RECORD.len() + 8);
+                Self::Bytes(ByteRing::builder(name).capacity(bytes).create().unwrap())
+            }
+            Kind::Mpmc => {
+                let builder = mpmc::Ring::builder(name).capacity(CAPACITY).seats(SEATS);
+                Self::Mpmc(builder.create().unwrap())
+            }
+            Kind::MpmcBytes => {
+                let builder = mpmc::ByteRing::builder(name).capacity(CAPACITY).seats(SEATS);
+                Self::MpmcBytes(builder.max_record(RECORD.len()).create().unwrap())
+            }
         }
-        Self::Typed(Ring::builder(name.name()).capacity(CAPACITY).layout(layout).create().unwrap())
     }
 
     pub fn attach(name: &str, kind: Kind) -> Self {
-        if kind == Kind::Bytes {
-            return Self::Bytes(ByteRing::builder(name).attach().unwrap());
+        match kind {
+            Kind::Stamped | Kind::Dense => Self::Typed(Ring::builder(name).attach().unwrap()),
+            Kind::Bytes => Self::Bytes(ByteRing::builder(name).attach().unwrap()),
+            Kind::Mpmc => Self::Mpmc(mpmc::Ring::builder(name).attach().unwrap()),
+            Kind::MpmcBytes => Self::MpmcBytes(mpmc::ByteRing::builder(name).attach().unwrap()),
         }
-        Self::Typed(Ring::builder(name).attach().unwrap())
     }
 
-    /// Takes a seat. Trusted, to have all operations; the others are the same.
+    /// Takes a seat.
     pub fn join(&self, side: Side) -> Subject {
         match (self, side) {
-            (Self::Typed(ring), Side::Producer) => {
-                // SAFETY: the processes of this test use the ring through segring. It corrupts a
-                // ring only for handles that then hand no reference out.
-                Subject::Tx(unsafe { ring.producer().unwrap().trust_peers() })
-            }
-            (Self::Typed(ring), Side::Consumer) => {
-                // SAFETY: as above.
-                Subject::Rx(unsafe { ring.consumer().unwrap().trust_peers() })
-            }
-            (Self::Bytes(ring), Side::Producer) => {
-                // SAFETY: as above.
-                Subject::BytesTx(unsafe { ring.producer().unwrap().trust_peers() })
-            }
-            (Self::Bytes(ring), Side::Consumer) => {
-                // SAFETY: as above.
-                Subject::BytesRx(unsafe { ring.consumer().unwrap().trust_peers() })
-            }
+            (Self::Typed(ring), Side::Producer) => Subject::Tx(trusted!(ring.producer())),
+            (Self::Typed(ring), Side::Consumer) => Subject::Rx(trusted!(ring.consumer())),
+            (Self::Bytes(ring), Side::Producer) => Subject::BytesTx(trusted!(ring.producer())),
+            (Self::Bytes(ring), Side::Consumer) => Subject::BytesRx(trusted!(ring.consumer())),
+            (Self::Mpmc(ring), Side::Producer) => Subject::MpmcTx(trusted!(ring.producer())),
+            (Self::Mpmc(ring), Side::Consumer) => Subject::MpmcRx(trusted!(ring.consumer())),
+            (Self::MpmcBytes(ring), Side::Producer) => Subject::MpmcBytesTx(trusted!(ring.producer())),
+            (Self::MpmcBytes(ring), Side::Consumer) => Subject::MpmcBytesRx(trusted!(ring.consumer())),
         }
     }
 
     pub fn id(&self) -> i32 {
-        match self {
-            Self::Typed(ring) => ring.id(),
-            Self::Bytes(ring) => ring.id(),
-        }
+        each_ring!(self, ring => ring.id())
     }
 
     pub fn sem_id(&self) -> i32 {
-        match self {
-            Self::Typed(ring) => ring.stats().unwrap().sem_id,
-            Self::Bytes(ring) => ring.stats().unwrap().sem_id,
-        }
+        each_ring!(self, ring => ring.stats().unwrap().sem_id)
     }
 
     pub fn remove(&self) {
-        match self {
-            Self::Typed(ring) => ring.remove().unwrap(),
-            Self::Bytes(ring) => ring.remove().unwrap(),
-        }
+        each_ring!(self, ring => ring.remove().unwrap());
     }
 }
 
@@ -85,6 +110,10 @@ pub enum Subject {
     Rx(Trusted<Consumer<u64>>),
     BytesTx(Trusted<ByteProducer>),
     BytesRx(Trusted<ByteConsumer>),
+    MpmcTx(Trusted<mpmc::Producer<u64>>),
+    MpmcRx(Trusted<mpmc::Consumer<u64>>),
+    MpmcBytesTx(Trusted<mpmc::ByteProducer>),
+    MpmcBytesRx(Trusted<mpmc::ByteConsumer>),
 }
 
 /// Runs one expression for whichever handle it is.
@@ -95,42 +124,26 @@ macro_rules! each {
             Subject::Rx($handle) => $body,
             Subject::BytesTx($handle) => $body,
             Subject::BytesRx($handle) => $body,
+            Subject::MpmcTx($handle) => $body,
+            Subject::MpmcRx($handle) => $body,
+            Subject::MpmcBytesTx($handle) => $body,
+            Subject::MpmcBytesRx($handle) => $body,
         }
     };
-}
-
-fn word<T>(result: Result<T, RingError>) -> String {
-    result.map_or_else(|error| format!("{error:?}"), |_| "Ok".into())
-}
-
-/// A push that did not happen gives the value back.
-fn pushed(result: Result<(), segring::Rejected<u64>>) -> String {
-    word(result.map_err(|rejected| {
-        assert_eq!(rejected.value, MESSAGE);
-        rejected.error
-    }))
-}
-
-fn popped(result: Result<u64, RingError>) -> String {
-    word(result.map(|message| assert_eq!(message, MESSAGE)))
-}
-
-fn record(result: Result<Vec<u8>, RingError>) -> String {
-    word(result.map(|record| assert_eq!(record, RECORD)))
-}
-
-fn number(result: Result<usize, RingError>) -> String {
-    if result == Ok(0) { "0".into() } else { word(result) }
 }
 
 impl Subject {
     /// Does it, and says what came of it.
     pub fn call(&mut self, op: Op, t: Duration) -> String {
         match self {
-            Self::Tx(tx) => push(tx, op.name, t),
-            Self::Rx(rx) => pop(rx, op.name, t),
-            Self::BytesTx(tx) => push_bytes(tx, op.name, t),
-            Self::BytesRx(rx) => pop_bytes(rx, op.name, t),
+            Self::Tx(tx) => calls::push(tx, op.name, t),
+            Self::Rx(rx) => calls::pop(rx, op.name, t),
+            Self::BytesTx(tx) => calls::push_bytes(tx, op.name, t),
+            Self::BytesRx(rx) => calls::pop_bytes(rx, op.name, t),
+            Self::MpmcTx(tx) => calls::push_mpmc(tx, op.name, t),
+            Self::MpmcRx(rx) => calls::pop_mpmc(rx, op.name, t),
+            Self::MpmcBytesTx(tx) => calls::push_mpmc_bytes(tx, op.name, t),
+            Self::MpmcBytesRx(rx) => calls::pop_mpmc_bytes(rx, op.name, t),
         }
     }
 
@@ -145,7 +158,18 @@ impl Subject {
         match self {
             Self::Tx(tx) => tx.close(),
             Self::BytesTx(tx) => tx.close(),
+            Self::MpmcTx(tx) => tx.close().unwrap(),
+            Self::MpmcBytesTx(tx) => tx.close().unwrap(),
             _ => panic!("only a producer closes"),
+        }
+    }
+
+    /// Takes the next message, and neither releases it nor hands it back.
+    pub fn takes_for_ever(&mut self) {
+        match self {
+            Self::MpmcRx(rx) => std::mem::forget(rx.try_take().unwrap()),
+            Self::MpmcBytesRx(rx) => std::mem::forget(rx.try_take().unwrap()),
+            _ => panic!("only a consumer of an exchange ring takes"),
         }
     }
 
@@ -155,90 +179,5 @@ impl Subject {
 
     pub fn sleeps(&self) -> u64 {
         each!(self, handle => handle.wait_stats().sleeps)
-    }
-}
-
-const MAX: Duration = Duration::MAX;
-
-fn push(tx: &mut Trusted<Producer<u64>>, op: &str, t: Duration) -> String {
-    match op {
-        "try_push" => pushed(tx.try_push(MESSAGE)),
-        "try_push_ref" => word(tx.try_push_ref(&MESSAGE)),
-        "reserve" => word(tx.reserve(1).map(|mut grant| {
-            grant.iter_mut().for_each(|slot| *slot = MESSAGE);
-            assert_eq!(grant.commit(1), 1);
-        })),
-        "push_slice" => number(tx.push_slice(&[MESSAGE; 2])),
-        "push" => pushed(tx.push(MESSAGE)),
-        "push_ref" => word(tx.push_ref(&MESSAGE)),
-        "push_timeout(MAX)" => pushed(tx.push_timeout(MESSAGE, MAX)),
-        "push_timeout(t)" => pushed(tx.push_timeout(MESSAGE, t)),
-        "wait_for_room(None)" => word(tx.wait_for_room(None)),
-        "wait_for_room(Some(MAX))" => word(tx.wait_for_room(Some(MAX))),
-        "wait_for_room(Some(t))" => word(tx.wait_for_room(Some(t))),
-        _ => panic!("a producer has no {op}"),
-    }
-}
-
-fn push_bytes(tx: &mut Trusted<ByteProducer>, op: &str, t: Duration) -> String {
-    word(match op {
-        "try_push" => tx.try_push(&RECORD),
-        "reserve" => tx.reserve(RECORD.len()).map(|mut grant| {
-            grant.copy_from_slice(&RECORD);
-            assert_eq!(grant.commit(RECORD.len()), RECORD.len());
-        }),
-        "push" => tx.push(&RECORD),
-        "push_timeout(MAX)" => tx.push_timeout(&RECORD, MAX),
-        "push_timeout(t)" => tx.push_timeout(&RECORD, t),
-        "wait_for_room(None)" => tx.wait_for_room(RECORD.len(), None),
-        "wait_for_room(Some(MAX))" => tx.wait_for_room(RECORD.len(), Some(MAX)),
-        "wait_for_room(Some(t))" => tx.wait_for_room(RECORD.len(), Some(t)),
-        "wait_until_drained(None)" => tx.wait_until_drained(None),
-        "wait_until_drained(Some(MAX))" => tx.wait_until_drained(Some(MAX)),
-        "wait_until_drained(Some(t))" => tx.wait_until_drained(Some(t)),
-        _ => panic!("a producer of bytes has no {op}"),
-    })
-}
-
-fn pop(rx: &mut Trusted<Consumer<u64>>, op: &str, t: Duration) -> String {
-    let mut into = 0;
-    match op {
-        "try_pop" => popped(rx.try_pop()),
-        "try_pop_into" => popped(rx.try_pop_into(&mut into).map(|()| into)),
-        "read" => word(rx.read(1).map(|grant| {
-            assert!(grant.iter().all(|message| *message == MESSAGE));
-            assert_eq!(grant.release(1), 1);
-        })),
-        "pop_slice" => number(rx.pop_slice(&mut [0])),
-        "pop" => popped(rx.pop()),
-        "pop_into" => popped(rx.pop_into(&mut into).map(|()| into)),
-        "pop_timeout(MAX)" => popped(rx.pop_timeout(MAX)),
-        "pop_timeout(t)" => popped(rx.pop_timeout(t)),
-        "wait_for_message(None)" => word(rx.wait_for_message(None)),
-        "wait_for_message(Some(MAX))" => word(rx.wait_for_message(Some(MAX))),
-        "wait_for_message(Some(t))" => word(rx.wait_for_message(Some(t))),
-        _ => panic!("a consumer has no {op}"),
-    }
-}
-
-fn pop_bytes(rx: &mut Trusted<ByteConsumer>, op: &str, t: Duration) -> String {
-    let mut into = Vec::new();
-    match op {
-        "try_pop" => record(rx.try_pop()),
-        "try_pop_into" => record(rx.try_pop_into(&mut into).map(|()| into)),
-        "read" => word(rx.read().map(|grant| {
-            assert_eq!(*grant, RECORD);
-            grant.release();
-        })),
-        "pop" => record(rx.pop()),
-        "pop_into" => record(rx.pop_into(&mut into).map(|()| into)),
-        "pop_timeout(MAX)" => record(rx.pop_timeout(MAX)),
-        "pop_timeout(t)" => record(rx.pop_timeout(t)),
-        "pop_into_timeout(MAX)" => record(rx.pop_into_timeout(&mut into, MAX).map(|()| into)),
-        "pop_into_timeout(t)" => record(rx.pop_into_timeout(&mut into, t).map(|()| into)),
-        "wait_for_message(None)" => word(rx.wait_for_message(None)),
-        "wait_for_message(Some(MAX))" => word(rx.wait_for_message(Some(MAX))),
-        "wait_for_message(Some(t))" => word(rx.wait_for_message(Some(t))),
-        _ => panic!("a consumer of bytes has no {op}"),
     }
 }

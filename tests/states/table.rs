@@ -4,8 +4,9 @@
 pub const DOCUMENT: &str = include_str!("../../docs/states.md");
 
 /// What an operation may say, as the document writes it.
-const WORDS: [&str; 11] = [
+const WORDS: [&str; 12] = [
     "Ok",
+    "Again",
     "0",
     "Full",
     "Empty",
