@@ -161,8 +161,17 @@ fn run() -> Result<(), Box<dyn Error>> {
             return worker(jobs.parse()?, results.parse()?);
         }
     }
-    let number = |i: usize, default| args.get(i).map_or(Ok(default), |n| n.parse::<u64>());
-    parent(number(0, 20_000)?, number(1, 4)?.try_into()?, number(2, 50)?)
+    let number = |i: usize, default| match args.get(i) {
+        None => Ok(default),
+        Some(n) => n
+            .parse::<u64>()
+            .map_err(|_| format!("{n:?} is no number; usage: job_queue [JOBS [WORKERS [KILLS]]]")),
+    };
+    let (jobs, workers, kills) = (number(0, 20_000)?, number(1, 4)?, number(2, 50)?);
+    if workers == 0 {
+        return Err("at least one worker is needed".into());
+    }
+    parent(jobs, workers.try_into()?, kills)
 }
 
 fn main() -> ExitCode {

@@ -43,30 +43,31 @@
 //! # What is promised
 //!
 //! - **Nothing is lost**: a message whose push returned Ok is in the ring until a consumer commits
-//!   to it, whoever is killed, at whatever instruction. `position()` on both sides survives
-//!   restarts, so the books can be balanced.
-//! - **Nobody is stopped** by another's death or suspension. `try_` operations are wait-free.
+//!   to it, whoever is killed, at whatever instruction. On SPSC rings `position()` on both sides survives
+//!   restarts, so the books can be balanced; on exchange rings what a killed consumer held comes back, marked.
+//! - **Nobody is stopped** by another's death or suspension. `try_` operations are wait-free on SPSC rings,
+//!   lock-free on exchange rings.
 //! - **Memory is reclaimed only from the proven dead.** A process that was stopped and goes on
 //!   finds nothing of its own given away.
-//! - **Order**: FIFO.
+//! - **Order**: FIFO; on exchange rings one linearizable FIFO, redelivered messages left out.
 //! - **Trust**: copying operations are safe code even if a peer writes random bytes into the
 //!   segment: [`RingError::Corrupt`] at worst. References into the segment are handed out only by
 //!   handles made with `unsafe { handle.trust_peers() }`.
 //!
 //! What a kill may do: delay a *sleeping* peer by one recheck of 100 ms, if it hits between the
 //! message and the wake. And a copying pop that is killed between its commit and its return counts
-//! as delivered: at most one message per kill is in doubt, and the positions say which.
+//! as delivered: at most one message per kill is in doubt; on SPSC rings the positions say which.
 //!
 //! # fork, exec, threads
 //!
 //! Handles are `Send`, not `Sync`. A forked child has none of them: each call on an inherited handle
-//! says `Forked`, its drop does nothing, and the segment is not mapped there; the child may attach
+//! says `Forked` (a message in place cannot say so, and panics), its drop does nothing, and the segment is not mapped there; the child may attach
 //! anew. After `exec` the new program may take its own old seat over by joining.
 //!
 //! # Platform
 //!
 //! Linux, 64-bit, little-endian. Rust 1.85; in `Cargo.toml` also `zerocopy` with the feature `derive`. Tested on x86-64. Limits: see `ipcs -l`; a ring needs
-//! one segment, one set, and two semaphores more than it has seats.
+//! one segment, one set, and three semaphores more than it has seats.
 #![deny(unsafe_code)]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]

@@ -402,7 +402,7 @@ fn a_live_ring_is_never_made_anew() {
 #[test]
 fn an_orphaned_set_is_used_again() {
     let name = TestName::new("orphan");
-    let set = raw::sem_create(name.key(), 4);
+    let set = raw::sem_create(name.key(), 5);
     let ring = builder(name.as_str()).mode(0o640).create().unwrap();
     assert_eq!(ring.stats().unwrap().sem_id, set);
     assert_eq!(raw::sem_stat(set).unwrap().sem_perm.mode & 0o777, 0o640);

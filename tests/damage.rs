@@ -198,7 +198,7 @@ fn the_halves_are_bound() {
     refused(stranger.stats().unwrap().sem_id, "another key");
     let wrong_count = Cleanup::set(sem_create(0, 7));
     refused(wrong_count.sets[0], "another number of seats");
-    let wrong_user = is_root().then(|| Cleanup::set(as_user(65534, || sem_create(0, 4))));
+    let wrong_user = is_root().then(|| Cleanup::set(as_user(65534, || sem_create(0, 5))));
     if let Some(set) = &wrong_user {
         refused(set.sets[0], "another creator");
         // Also for one who trusts that other user: the halves have different creators.

@@ -182,7 +182,7 @@ fn a_segment_that_is_not_ready() {
 
 #[test]
 fn a_foreign_semaphore_set_is_left_untouched() {
-    for (count, value) in [(1, 1), (1, 0), (3, 0), (7, 0), (7, 1)] {
+    for (count, value) in [(1, 1), (1, 0), (3, 0), (5, 1), (7, 0), (7, 1)] {
         let name = TestName::new("foreign-set");
         let set = sem_create(name.key(), count);
         for index in 0..count {

@@ -99,9 +99,9 @@ fn limits_role() {
     set_limit("shmmni", "4096");
 
     set_limit("sem", "3 32000 500 128");
-    refused(|| ring(name), &["SEMMSL", "is 3", "kernel.sem", "EINVAL", "semget for 4 semaphores", &key]);
+    refused(|| ring(name), &["SEMMSL", "is 3", "kernel.sem", "EINVAL", "semget for 5 semaphores", &key]);
     set_limit("sem", "250 7 32 128");
-    refused(|| ring(name), &["SEMMNS", "is 7, and 4 are in use", "second number", "ENOSPC", "ipcs -s"]);
+    refused(|| ring(name), &["SEMMNS", "is 7, and 5 are in use", "second number", "ENOSPC", "ipcs -s"]);
     set_limit("sem", "250 32000 32 1");
     refused(|| ring(name), &["SEMMNI", "is 1, and 1 are in use", "fourth number", "ENOSPC"]);
     refused_by(|| Ring::builder(Name::private()).create(), &["SEMMNI"]);

@@ -99,7 +99,7 @@ fn another_users_set_is_refused_and_never_used() {
         return;
     }
     let name = TestName::new("other-set");
-    let theirs = as_user(NOBODY, || raw::sem_create(name.key(), 4));
+    let theirs = as_user(NOBODY, || raw::sem_create(name.key(), 5));
     let e = builder(&name).create().unwrap_err();
     assert!(matches!(e, Error::OtherUser { creator: NOBODY, half: "semaphore set", .. }), "{e:?}");
     // Who trusts that user meets other creators there, but the ring gets a set of its own.

@@ -32,7 +32,7 @@ macro_rules! handle_methods {
         /// Adds the operations in place.
         ///
         /// # Safety
-        /// As long as the handle lives, every process that has the segment attached for writing
+        /// As long as the handle lives, or anything that was taken or reserved with it, every process that has the segment attached for writing
         /// writes it through segring only. (A process that scribbles over it, through `shmat` of its
         /// own or a stray pointer, could change what a reference points to.)
         #[allow(unsafe_code)]

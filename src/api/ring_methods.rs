@@ -12,7 +12,7 @@ macro_rules! common_methods {
             self.region.header().name().unwrap_or_default()
         }
 
-        /// Whether the producer has closed the ring. Messages may still be in it.
+        /// Whether the ring has been closed. Messages may still be in it.
         pub fn is_closed(&self) -> bool {
             // Relaxed: a snapshot. A child after fork has no memory to look at.
             self.region.is_mine()

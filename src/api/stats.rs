@@ -48,9 +48,9 @@ pub struct Stats {
     pub kind: Kind,
     /// Where commit marks are kept.
     pub layout: Layout,
-    /// Messages, or bytes on a byte ring.
+    /// Messages, or bytes on an SPSC byte ring.
     pub capacity: u64,
-    /// Size of one message in bytes; 1 on a byte ring.
+    /// Size of one message in bytes; 1 on an SPSC byte ring, the longest record on an exchange ring's.
     pub payload_size: u64,
     /// Bytes of the segment.
     pub bytes: u64,

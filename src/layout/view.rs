@@ -257,7 +257,7 @@ pub(crate) struct Trust(());
 
 impl Trust {
     /// # Safety
-    /// As long as the handle that keeps this lives, every process that has the segment attached
+    /// As long as the handle that keeps this lives, or anything that it has handed out, every process that has the segment attached
     /// for writing writes it through segring only. Then what the algorithm has given to one side
     /// (I4) is touched by nobody else, and references to it are sound.
     pub(crate) unsafe fn new() -> Self {

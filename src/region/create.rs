@@ -10,19 +10,20 @@
 //! kernel gives its lock back. The next creator finds both and removes that segment; without the
 //! mark, or made by another process than the mark, it would be somebody else's, and is never
 //! touched. A segment that is ready is never changed, truncated or initialised again. A semaphore
-//! set of another size than a ring's is somebody else's too.
+//! set without segring's signature is somebody else's too.
 
 use super::attach::{Readiness, readiness};
 use super::error::{Context, Error};
 use super::map::Mapping;
-use super::set::{ADMIN, LockAttempt, SemSet};
+use super::set::{ADMIN, LockAttempt, Maker, SemSet};
 use super::{Expect, Name, Region};
 use crate::layout::exchange::{IN_HAND_MAX, SEATS_MAX, SLOTS_MAX};
 use crate::layout::geometry::{BadShape, Geometry, Shape};
-use crate::layout::header::{FEATURE_EPHEMERAL, FEATURE_HUGE, Header, MAGIC, READY, SCHEMA_MAX};
+use crate::layout::header::{FEATURE_EPHEMERAL, FEATURE_HUGE, Header, Kind, MAGIC, READY, SCHEMA_MAX};
 use crate::layout::{ABI_MAJOR, ABI_MINOR};
 use crate::sync::Ordering;
 use crate::sys::{Errno, memory, process, shm, time};
+use std::time::Duration;
 use zerocopy::FromZeros;
 
 /// Whether a ring's segment is made of huge pages (`SHM_HUGETLB`).
@@ -53,6 +54,9 @@ pub(crate) struct Recipe {
 /// Attempts at meeting with other creators before giving up. Each failed one means that another
 /// process made or removed something in between.
 const ROUNDS: u32 = 1000;
+
+/// Looks at a set without signature, a millisecond apart, before it is another program's.
+const UNSIGNED_LOOKS: u32 = 20;
 
 /// What a look under a key found.
 enum Found {
@@ -107,6 +111,9 @@ fn check_recipe(recipe: &Recipe, cx: &Context<'_>) -> Result<Geometry, Error> {
     recipe.shape.geometry().map_err(|e| {
         cx.option(match e {
             BadShape::Capacity => "the capacity must be at least 1".to_owned(),
+            BadShape::Payload if recipe.shape.kind == Kind::MpmcBytes => {
+                "max_record is 0: records need at least one byte of room".to_owned()
+            }
             BadShape::Payload => format!(
                 "a payload of {} bytes, aligned to {}, cannot have this layout: stamped slots take up to 56 bytes, and alignments go up to 128",
                 recipe.shape.payload_size, recipe.shape.payload_align
@@ -167,6 +174,7 @@ fn is_ready(id: i32, cx: &Context<'_>) -> Result<bool, Error> {
 /// The key's set, made if need be: where creators meet. Also whether this call made it.
 fn meeting_place(key: i32, recipe: &Recipe, cx: &Context<'_>) -> Result<(SemSet, bool), Error> {
     let wanted = set_count(recipe);
+    let mut unsigned = 0;
     for _ in 0..ROUNDS {
         match SemSet::create(key, recipe.shape.seats, recipe.mode) {
             Ok(set) => return Ok((set, true)),
@@ -175,13 +183,6 @@ fn meeting_place(key: i32, recipe: &Recipe, cx: &Context<'_>) -> Result<(SemSet,
         }
         match SemSet::open(key) {
             Ok(set) => match set.stat() {
-                // Not looked at any closer: to take its lock would be to change it.
-                Ok(stat) if stat.count != wanted => {
-                    return Err(cx.not_segring(format!(
-                        "semaphore set {} with this key has {} semaphores, a ring's has {wanted}",
-                        set.id, stat.count
-                    )));
-                }
                 Ok(stat)
                     if stat.cuid != process::effective_uid()
                         && !recipe.expect.allowed_users.contains(&stat.cuid) =>
@@ -193,7 +194,28 @@ fn meeting_place(key: i32, recipe: &Recipe, cx: &Context<'_>) -> Result<(SemSet,
                         uid: process::effective_uid(),
                     });
                 }
-                Ok(_) => return Ok((set, false)),
+                Ok(stat) => match set.maker() {
+                    Ok(Maker::Segring) => return Ok((set, false)),
+                    // Left by a creator that was killed before it could sign.
+                    Ok(Maker::Unsigned) if stat.count == wanted && set.is_untouched(stat.count) => {
+                        set.sign();
+                        return Ok((set, false));
+                    }
+                    // Somebody may be about to sign.
+                    Ok(Maker::Unsigned) if unsigned < UNSIGNED_LOOKS => {
+                        unsigned += 1;
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    // Not looked at any closer: to take its lock would be to change it.
+                    Ok(_) => {
+                        return Err(cx.not_segring(format!(
+                            "semaphore set {} with this key, of {} semaphores, was made by another program",
+                            set.id, stat.count
+                        )));
+                    }
+                    Err(e) if super::set::is_gone(e) => {}
+                    Err(e) => return Err(cx.os("semctl(GETVAL)", e)),
+                },
                 Err(e) if super::set::is_gone(e) => {}
                 Err(e) => return Err(cx.os("semctl(IPC_STAT)", e)),
             },
@@ -220,7 +242,9 @@ fn make_under_lock(
     if let Found::Ready(id) = clear_half_made(key, set, cx)? {
         return Err(Error::Exists { ring: cx.ring(), shm_id: id });
     }
-    let home = home_set(set, recipe, cx)?;
+    let Some(home) = home_set(set, recipe, cx)? else {
+        return Ok(None);
+    };
     let generation = set.begin_creating(home == set).map_err(|e| {
         if home != set {
             let _ = home.remove();
@@ -269,25 +293,33 @@ fn clear_half_made(key: i32, set: SemSet, cx: &Context<'_>) -> Result<Found, Err
     Ok(Found::Nothing)
 }
 
-/// The set that the new ring will live with. Usually the meeting place itself.
+/// The set that the new ring will live with. Usually the meeting place itself. `None`: the meeting place
+/// was of no use to anybody, and is gone now; meet again.
 ///
 /// A ring of this name that was removed keeps its set as long as somebody sits in it; then the new
 /// ring gets a private one. Who has the old ring attached without a seat cannot join it any more
 /// after its set was given away: the generation tells.
-fn home_set(set: SemSet, recipe: &Recipe, cx: &Context<'_>) -> Result<SemSet, Error> {
+fn home_set(set: SemSet, recipe: &Recipe, cx: &Context<'_>) -> Result<Option<SemSet>, Error> {
     let wanted = set_count(recipe);
-    let held = set.held_seats(wanted).map_err(|e| cx.os("semctl(GETVAL)", e))?;
+    let stat = set.stat().map_err(|e| cx.os("semctl(IPC_STAT)", e))?;
+    let held = set.held_seats(stat.count).map_err(|e| cx.os("semctl(GETALL)", e))?;
     // Both halves of a ring have one creator: a set that a trusted user left is not mine to use.
-    let mine = set.stat().map_err(|e| cx.os("semctl(IPC_STAT)", e))?.cuid == process::effective_uid();
+    let mine = stat.cuid == process::effective_uid();
+    if mine && held == 0 && stat.count != wanted {
+        // Left by a ring with another number of seats, which is gone.
+        set.remove().map_err(|e| cx.os("semctl(IPC_RMID)", e))?;
+        return Ok(None);
+    }
     if !mine || held > 0 {
         return SemSet::create(0, recipe.shape.seats, recipe.mode)
+            .map(Some)
             .map_err(|e| cx.sem_limit(wanted as u64, e));
     }
     // Left by a ring that is gone: its mode and owner may have been others.
     let owner = (process::effective_uid(), process::effective_gid());
     crate::sys::sem::set_permissions(set.id, Some(recipe.mode), Some(owner))
         .map_err(|e| cx.os("semctl(IPC_SET)", e))?;
-    Ok(set)
+    Ok(Some(set))
 }
 
 fn create_private(

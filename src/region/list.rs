@@ -16,9 +16,9 @@ pub struct Listing {
     pub shm_id: i32,
     /// What it is.
     pub kind: Kind,
-    /// The size of one message in bytes; 1 for a byte ring.
+    /// The size of one message in bytes; 1 for an SPSC byte ring, the longest record for an exchange ring's.
     pub payload_size: u64,
-    /// Messages, or bytes on a byte ring.
+    /// Messages, or bytes on an SPSC byte ring.
     pub capacity: u64,
     /// Bytes of the whole segment.
     pub bytes: u64,

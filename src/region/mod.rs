@@ -2,8 +2,9 @@
 //! carries life.
 //!
 //! Semaphore 0 of a set is the lock under which a ring is made and unmade; semaphore 1 says that a
-//! creator is at work; the others are the seats, from 2 on. All changes that must not outlive
-//! their process are made with `SEM_UNDO`: the kernel takes them back whatever ends it.
+//! creator is at work, semaphore 2 that the set is segring's; the others are the seats, from 3 on. All
+//! changes that must not outlive their process are made with `SEM_UNDO`: the kernel takes them back
+//! whatever ends it.
 #![allow(unsafe_code)]
 
 mod attach;
@@ -30,7 +31,7 @@ pub use list::{Listing, list};
 pub(crate) use map::Mapping;
 pub use name::Name;
 pub(crate) use park::{NotWoken, Parking};
-pub(crate) use registry::Survey;
+pub(crate) use registry::{Adoption, Survey};
 pub use remove::{remove, remove_trusting};
 pub(crate) use seats::{Occupancy, Seat};
 use set::SemSet;

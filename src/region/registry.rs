@@ -10,7 +10,7 @@
 //! is killed gives it back.
 
 use super::seats::{self, AfterExec, ForLock, Seat};
-use super::set::is_gone;
+use super::set::{Sat, is_gone};
 use super::{Context, Error, Region};
 use crate::layout::cursors::Attendance;
 use crate::layout::seat::{Phase, Role, RoleWord, State};
@@ -30,8 +30,8 @@ pub(crate) struct Survey {
     /// There is a seat whose last participant was one, and died.
     pub(crate) producer_died: bool,
     pub(crate) consumer_died: bool,
-    /// Seats that nobody holds and that are not clean.
-    pub(crate) unclean: Vec<u32>,
+    /// Seats that nobody holds and that are not clean; and whether they are only owing.
+    pub(crate) unclean: Vec<(u32, bool)>,
 }
 
 impl Survey {
@@ -56,6 +56,16 @@ impl Survey {
             Role::Consumer => self.consumer_died,
         }
     }
+}
+
+/// What came of an attempt to take a seat that looked free.
+#[derive(Debug)]
+pub(crate) enum Adoption<S> {
+    Won(S),
+    /// Others are at it, or have been.
+    Others,
+    /// The set's lock is up: it cannot be told, or taken, now.
+    NotNow,
 }
 
 /// Seats that others take at the same moment, again and again.
@@ -147,7 +157,7 @@ impl Region {
             None => {}
         }
         if !held && !state.phase.is_clean() {
-            survey.unclean.push(seat);
+            survey.unclean.push((seat, state.phase == Phase::Owing));
         }
     }
 }
@@ -165,7 +175,7 @@ impl Seat {
             };
             let mut lost = false;
             for (seat, _) in free(true).chain(free(false)) {
-                if let Some(seat) = Self::sit(region, seat, &cx, ForLock::Wait)? {
+                if let Adoption::Won(seat) = Self::sit(region, seat, &cx, ForLock::Wait)? {
                     if region.phase(seat) == Phase::Joined {
                         region.count_death(seat);
                     }
@@ -177,7 +187,10 @@ impl Seat {
             let mut freed = false;
             for (seat, _) in (0u32..).zip(&held).filter(|(_, held)| **held) {
                 match seats::left_by_exec(region, region.set(), seat, &cx, ForLock::Wait)? {
-                    AfterExec::Mine => return Ok(Self::enter(region, seat, role).counted(role)),
+                    AfterExec::Mine => {
+                        region.count_death(seat);
+                        return Ok(Self::enter(region, seat, role).counted(role));
+                    }
                     AfterExec::Freed => freed = true,
                     AfterExec::No { .. } => {}
                 }
@@ -189,17 +202,19 @@ impl Seat {
         Err(Error::SeatsFull { ring: cx.ring(), seats: region.geometry().shape.seats })
     }
 
-    /// Takes a seat that nobody holds and that is not clean, to finish what was begun there. `None`:
-    /// somebody else has done so, or does.
-    pub(crate) fn adopt_unclean(region: &Arc<Region>, seat: u32) -> Result<Option<Self>, Error> {
+    /// Takes a seat that nobody holds and that is not clean, to finish what was begun there.
+    pub(crate) fn adopt_unclean(region: &Arc<Region>, seat: u32) -> Result<Adoption<Self>, Error> {
         let cx = Context::new(region.name());
         seats::refuse_unusable(region, &cx)?;
-        let Some(seat) = Self::sit(region, seat, &cx, ForLock::DoNotWait)? else { return Ok(None) };
-        if region.is_clean(seat) {
-            region.set().stand_up(seat);
-            return Ok(None);
+        match Self::sit(region, seat, &cx, ForLock::DoNotWait)? {
+            Adoption::Won(seat) if region.is_clean(seat) => {
+                region.set().stand_up(seat);
+                Ok(Adoption::Others)
+            }
+            Adoption::Won(seat) => Ok(Adoption::Won(Self::adopt(region, seat))),
+            Adoption::Others => Ok(Adoption::Others),
+            Adoption::NotNow => Ok(Adoption::NotNow),
         }
-        Ok(Some(Self::adopt(region, seat)))
     }
 
     /// Frees seats that a program has left by exec, as far as that can be proven: of those that `matter`.
@@ -227,26 +242,29 @@ impl Seat {
         seat: u32,
         cx: &Context<'_>,
         for_lock: ForLock,
-    ) -> Result<Option<u32>, Error> {
+    ) -> Result<Adoption<u32>, Error> {
         let set = region.set();
         // Before sitting down, so as not to be seen on a seat of the set's next ring.
         seats::still_its_set(region, cx)?;
-        let won = match for_lock {
-            ForLock::Wait => set.try_sit(seat, cx)?,
+        let sat = match for_lock {
+            ForLock::Wait if set.try_sit(seat, cx)? => Sat::Down,
+            ForLock::Wait => Sat::Held,
             ForLock::DoNotWait => set.try_sit_now(seat).map_err(|e| cx.os("semop(seat)", e))?,
         };
-        if !won {
-            return Ok(None);
+        match sat {
+            Sat::Down => {}
+            Sat::Held => return Ok(Adoption::Others),
+            Sat::Locked => return Ok(Adoption::NotNow),
         }
         // Sitting, because nobody gives a set away on which somebody sits.
         seats::still_its_set(region, cx).inspect_err(|_| set.stand_up(seat))?;
         if seats::fakes_its_death(region.seat_record(seat), region.shm_id()).is_some() {
             set.stand_up(seat);
-            return Ok(None);
+            return Ok(Adoption::Others);
         }
         // Relaxed: published by the state of the seat, which is written after it.
         region.cursors().state.seats_used.fetch_max(seat + 1, Ordering::Relaxed);
-        Ok(Some(seat))
+        Ok(Adoption::Won(seat))
     }
 
     fn counted(self, role: Role) -> Self {

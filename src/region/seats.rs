@@ -23,7 +23,7 @@ use super::Region;
 use super::error::{Context, Error};
 use super::set::{LockAttempt, SemSet};
 use crate::layout::seat::{Phase, Role, RoleWord, SeatRecord, State};
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{Ordering, fence};
 use crate::sys::{Errno, process, time};
 use std::sync::Arc;
 
@@ -185,6 +185,10 @@ impl Seat {
             return;
         }
         let record = self.region.seat_record(self.index);
+        if phase == Phase::Adopted {
+            // Still to be repaired, and not by me any more. Relaxed: before the state, which is a Release.
+            record.pid.store(0, Ordering::Relaxed);
+        }
         let left = State { epoch: self.epoch, phase };
         // Release: SYNC(seat), pairs with the Acquire loads in `occupancy`: all that I pushed or
         // released is there before I am seen to have left.
@@ -227,21 +231,16 @@ fn write_holder(record: &SeatRecord) -> State {
     State::from_word(record.state.load(Ordering::Relaxed))
 }
 
-/// Identifies this program image: a new number after every `exec`, and in every process.
+/// Identifies this program image: a new number after every `exec`. One for all copies of this library in
+/// a process: else one would take another's seats for its own from before an `exec` (I3). A forked child has
+/// its parent's, but never its parent's pid.
 fn image() -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    static IMAGE: AtomicU64 = AtomicU64::new(0);
-    // Relaxed: only a number. A forked child has the parent's, but never the parent's pid.
-    let known = IMAGE.load(Ordering::Relaxed);
-    if known != 0 {
-        return known;
-    }
-    // RandomState is seeded by the kernel's random numbers.
-    let fresh = std::collections::hash_map::RandomState::new().build_hasher().finish() | 1;
-    match IMAGE.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
-        Ok(_) => fresh,
-        Err(theirs) => theirs,
-    }
+    // Without the number nobody is ever taken for somebody from before an `exec`.
+    let bytes = process::program_random().unwrap_or_default();
+    bytes.chunks_exact(8).fold(0, |image, half| {
+        let half = half.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+        image ^ half
+    }) | 1
 }
 
 /// The process in a record, if it can be seen from here and is the very one that wrote it.

@@ -5,7 +5,8 @@
 //! semaphore 1      generation: 2 more for each ring that was to live with this set; and the mark: odd
 //!                  from before a creator's shmget until its ring is ready (lasting: a killed creator
 //!                  leaves it, and so says that the segment it left is half-made)
-//! semaphore 2 + i  seat i: 1 while held (SEM_UNDO)
+//! semaphore 2      signature: a number that says that segring has made the set (lasting)
+//! semaphore 3 + i  seat i: 1 while held (SEM_UNDO)
 //! ```
 //! The generation stands in the ring's header too. A ring that was removed while somebody had it
 //! attached, with nobody on its seats, may find its set given to the next ring of that name: the
@@ -15,19 +16,28 @@ use super::error::{Context, Error};
 use crate::sys::guarded::GuardedBuffer;
 use crate::sys::sem::{self, Step};
 use crate::sys::{Errno, shm::Key};
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 const LOCK: u16 = 0;
 const CREATING: u16 = 1;
+const SIGNATURE: u16 = 2;
+/// The signature's value.
+const SEGRING: i16 = 21_319;
 /// The generation of the first ring of a set.
 pub(crate) const FIRST: u64 = 2;
 /// The largest value of [`CREATING`] (SEMVMX is 32,767); the generations begin again after it.
 const GENERATION_LAST: i32 = 32_001;
 /// Semaphores that are not seats.
-pub(crate) const ADMIN: usize = 2;
+pub(crate) const ADMIN: usize = 3;
 
 /// How long the lock is waited for, in all. Its holders do a handful of system calls under it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// The last buffer that a thread has used, for its next look.
+    static BUFFER: RefCell<Option<GuardedBuffer>> = const { RefCell::new(None) };
+}
 
 /// A semaphore set by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +64,53 @@ pub(crate) enum LockAttempt {
     Gone,
 }
 
+/// What came of an attempt to sit down at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sat {
+    Down,
+    /// Somebody holds the seat.
+    Held,
+    /// Somebody has the lock, or had it a moment ago.
+    Locked,
+}
+
+/// Whose set it is, by its signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maker {
+    Segring,
+    /// Not signed yet, or never: a creator may be about to, or have been killed before.
+    Unsigned,
+    Another,
+}
+
 pub(crate) fn is_gone(e: Errno) -> bool {
     matches!(e.0, libc::EIDRM | libc::EINVAL)
 }
 
 impl SemSet {
     pub(crate) fn create(key: Key, seats: u32, mode: u32) -> Result<Self, Errno> {
-        sem::create(key, ADMIN + seats as usize, mode).map(|id| Self { id })
+        let set = sem::create(key, ADMIN + seats as usize, mode).map(|id| Self { id })?;
+        set.sign();
+        Ok(set)
+    }
+
+    /// Signs, if nobody has. A creator may be killed before this: then the next one signs.
+    pub(crate) fn sign(self) {
+        // Fails if somebody has signed, or the set is gone: the next call says so.
+        let steps = [Step::is_zero(SIGNATURE), Step::lasting(SIGNATURE, SEGRING)];
+        let _ = sem::operate(self.id, steps, None);
+    }
+
+    /// Who has made it.
+    pub(crate) fn maker(self) -> Result<Maker, Errno> {
+        match sem::value(self.id, SIGNATURE) {
+            Ok(value) if value == i32::from(SEGRING) => Ok(Maker::Segring),
+            Ok(0) => Ok(Maker::Unsigned),
+            // It has not so many semaphores, and is still there.
+            Err(Errno(libc::EINVAL)) if self.stat().is_ok() => Ok(Maker::Another),
+            Ok(_) => Ok(Maker::Another),
+            Err(e) => Err(e),
+        }
     }
 
     pub(crate) fn open(key: Key) -> Result<Self, Errno> {
@@ -174,12 +224,13 @@ impl SemSet {
     }
 
     /// Takes a seat's semaphore if it is free, and the lock too: one `semop`, which waits for nobody.
-    pub(crate) fn try_sit_now(self, seat: u32) -> Result<bool, Errno> {
+    pub(crate) fn try_sit_now(self, seat: u32) -> Result<Sat, Errno> {
         let index = Self::seat_index(seat);
         let steps = [Step::is_zero(LOCK), Step::is_zero(index), Step::undoable(index, 1)];
         match sem::operate(self.id, steps, None) {
-            Ok(()) => Ok(true),
-            Err(Errno(libc::EAGAIN)) => Ok(false),
+            Ok(()) => Ok(Sat::Down),
+            Err(Errno(libc::EAGAIN)) if self.is_held(seat)? => Ok(Sat::Held),
+            Err(Errno(libc::EAGAIN)) => Ok(Sat::Locked),
             Err(e) => Err(e),
         }
     }
@@ -207,9 +258,23 @@ impl SemSet {
 
     /// Which of the first `seats` seats are held now: one system call for all of them.
     pub(crate) fn holders(self, seats: u32) -> Result<Vec<bool>, Errno> {
-        let mut buffer = GuardedBuffer::new(ADMIN + seats as usize)?;
-        sem::values(self.id, &mut buffer)?;
-        Ok(buffer.values()[ADMIN..].iter().map(|value| *value != 0).collect())
+        let len = ADMIN + seats as usize;
+        BUFFER.with_borrow_mut(|kept| {
+            let mut buffer = match kept.take() {
+                Some(buffer) if buffer.values().len() == len => buffer,
+                _ => GuardedBuffer::new(len)?,
+            };
+            sem::values(self.id, &mut buffer)?;
+            let held = buffer.values()[ADMIN..].iter().map(|value| *value != 0).collect();
+            *kept = Some(buffer);
+            Ok(held)
+        })
+    }
+
+    /// Whether all of its `count` semaphores are zero: nobody has done anything with it.
+    pub(crate) fn is_untouched(self, count: usize) -> bool {
+        let Ok(mut buffer) = GuardedBuffer::new(count) else { return false };
+        sem::values(self.id, &mut buffer).is_ok() && buffer.values().iter().all(|value| *value == 0)
     }
 
     /// How many seats are held. `count` is the number of semaphores of the set. Exact under the

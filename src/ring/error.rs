@@ -4,16 +4,17 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RingError {
-    /// There is no room: the consumer is `capacity` messages behind.
+    /// There is no room: `capacity` messages have not been taken.
     #[error("the ring is full")]
     Full,
     /// There is no message now.
     #[error("the ring is empty")]
     Empty,
-    /// The producer has closed the ring, and every message has been taken.
+    /// The ring has been closed, and every message has been taken. On an exchange ring, one that somebody took
+    /// and hands back after that can still be had by calling again.
     #[error("the ring is closed")]
     Closed,
-    /// The peer has left (`died: false`) or was killed (`died: true`). Said once by a handle for a
+    /// The peer, or the last one of many, has left (`died: false`) or was killed (`died: true`). Said once by a handle for a
     /// peer that is gone when it looks; calling again waits for a successor. A peer that was replaced
     /// before that is not told.
     #[error("the peer {}; call again to wait for a successor", if *.died { "died" } else { "has left" })]

@@ -26,6 +26,18 @@ pub(crate) fn pid() -> u32 {
     unsafe { libc::getpid() as u32 }
 }
 
+/// Sixteen random bytes that the kernel gives to each program that it starts (`AT_RANDOM`): others after
+/// each `exec`, the same for all libraries of one process. `None`: this kernel gives none.
+pub(crate) fn program_random() -> Option<[u8; 16]> {
+    // SAFETY: getauxval takes no pointer and cannot fail.
+    let at = unsafe { libc::getauxval(libc::AT_RANDOM) } as *const [u8; 16];
+    if at.is_null() {
+        return None;
+    }
+    // SAFETY: the kernel has put sixteen bytes there, on the stack of the program, for good.
+    Some(unsafe { at.read() })
+}
+
 /// Whether `/proc` shows the PID namespace of this process. In a container that kept the outer
 /// `/proc`, `/proc/PID` is somebody else: nothing must be concluded from it.
 pub(crate) fn proc_is_of_my_namespace() -> bool {

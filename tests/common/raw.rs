@@ -134,8 +134,8 @@ pub fn sem_set_value(id: i32, index: i32, value: i32) {
 /// Semaphore numbers in a ring's set, by `docs/layout.md`.
 pub const LOCK: i32 = 0;
 pub const CREATING: i32 = 1;
-pub const PRODUCER: i32 = 2;
-pub const CONSUMER: i32 = 3;
+pub const PRODUCER: i32 = 3;
+pub const CONSUMER: i32 = 4;
 
 /// Removes a segment and a set by id on drop: what has no key, or lost it.
 pub struct Cleanup {

@@ -1,266 +1,96 @@
-//! kill -9 at every instruction of every operation: a child is single-stepped `k` instructions into
-//! one operation and killed there; then the survivor drains, the newcomer goes on, and the books
-//! balance.
+//! kill -9, and SIGSTOP, at every instruction of every operation: a child is single-stepped `k`
+//! instructions into one operation and killed or stopped there. Then the others go on, and the books
+//! balance: each message once, whole and in order, and positions on both sides fit.
 //!
-//! The commit is one store (I1), so the outcome, as a function of `k`, is "not yet" up to some
-//! instruction and "done" from there on. The sweep checks that too.
+//! - *killed*: the survivor drains, a newcomer goes on. The commit is one store (I1), so the outcome,
+//!   as a function of `k`, is "not yet" up to some instruction and "done" from there on. The sweep
+//!   checks that too.
+//! - *stopped*: its peer makes a thousand calls meanwhile, none of which waits for it; nobody gets its
+//!   seat, and observers look; then it goes on to a good end.
+//! - *taking over*: one has died in an operation, and the newcomer that takes its seat is killed or
+//!   stopped while it joins; then another one comes.
 //!
-//! By default some points of each operation, from a random one on, within [`STEPS`], and the commit
-//! itself; joining, leaving and closing, which are the same for all kinds, on one kind.
-//! `SEGRING_SWEEP=N`: about N points of every operation; `SEGRING_SWEEP=all`: every instruction (of
-//! joining: 500).
+//! By default some points of each operation, from a random one on, and the commit itself; of those
+//! that are stopped, the instructions that change a word or a seat, the ones beside them, and some more.
+//! Joining, leaving and closing, which are the same for all kinds, on one kind. `SEGRING_SWEEP=N`: about
+//! N points of every operation; `SEGRING_SWEEP=all`: every instruction (of joining: 500 to be killed
+//! at, 200 to be stopped at).
 
+#[path = "../mpmc_sweep/clock.rs"]
+#[allow(dead_code)] // made for both sweeps
+mod clock;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../common/raw.rs"]
+mod raw;
+#[path = "../mpmc_sweep/stops.rs"]
+mod stops;
 
+mod course;
+mod effort;
+mod killed;
+mod ops;
 mod rings;
+mod stopped;
+mod victim;
+mod words;
+mod world;
 
-use common::{TestChild, TestName, child_role, die_with_parent, say, skip};
+use common::{TestChild, TestName, child_role, say, skip};
+use effort::Effort;
 use harness::{Rng, trace};
-use nix::sys::ptrace::{self, Options};
-use nix::sys::signal::Signal;
-use nix::sys::wait::WaitStatus;
-use nix::unistd::{ForkResult, Pid, fork};
-use rings::{Bytes, Kind, OPS, Op, Typed, mark};
-use segring::RingError;
-use std::panic::AssertUnwindSafe;
+use rings::{Bytes, Kind, Typed};
 
-/// Forks a victim, which joins and stops at the mark before its operation.
-fn start<K: Kind>(name: &TestName, act: impl FnOnce(K)) -> nix::Result<Pid> {
-    // SAFETY: this process has no other thread that holds a lock: it is a child made for this.
-    let victim = match unsafe { fork() }? {
-        ForkResult::Parent { child } => child,
-        ForkResult::Child => {
-            let good = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                die_with_parent();
-                ptrace::traceme().expect("traceme");
-                mark();
-                act(K::attach(name));
-            }));
-            // SAFETY: ends the process at once, and touches nothing of what it inherited.
-            unsafe { libc::_exit(i32::from(good.is_err())) }
-        }
+/// Tracer and traced take turns, which costs half on one processor. Two kinds share one, if there
+/// are two.
+fn stay_on(number: usize) {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let me = nix::unistd::Pid::from_raw(0);
+    let Ok(allowed) = sched_getaffinity(me) else { return };
+    let all: Vec<usize> = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu) == Ok(true)).collect();
+    let mut one = CpuSet::new();
+    // If it cannot be, it takes longer.
+    let _ = one.set(all[number % all.len()]).and_then(|()| sched_setaffinity(me, &one));
+}
+
+fn sweep<K: Kind>(form: &str, name: &TestName, rng: &mut Rng) {
+    let swept = match form {
+        "killed" => killed::sweep::<K>(name, rng, Effort::asked()),
+        "stopped" => stopped::sweep::<K>(name, rng, Effort::asked()),
+        _ => stopped::take_over::<K>(name, rng, Effort::asked()),
     };
-    expect_mark(victim, trace::wait(victim)?);
-    ptrace::setoptions(victim, Options::PTRACE_O_EXITKILL)?;
-    ptrace::cont(victim, None)?;
-    expect_mark(victim, trace::wait(victim)?);
-    Ok(victim)
-}
-
-fn expect_mark(victim: Pid, status: WaitStatus) {
-    assert_eq!(status, WaitStatus::Stopped(victim, Signal::SIGSTOP), "a mark");
-}
-
-/// Lets a victim make `k` instructions, and kills it there. Says how many it really made: fewer
-/// when it came to its second mark.
-fn step_and_kill<K: Kind>(name: &TestName, op: Op, k: u64) -> nix::Result<u64> {
-    let victim = start::<K>(name, |ring| ring.act(op))?;
-    let made = run_to(victim, k);
-    let _ = ptrace::kill(victim);
-    while !matches!(trace::wait(victim), Ok(WaitStatus::Signaled(..) | WaitStatus::Exited(..)) | Err(_)) {}
-    made
-}
-
-/// Stops a consumer right after its commit, lets its peer write all that is free then, and lets it
-/// go on: what it has must be what it took.
-fn overtake<K: Kind>(name: &TestName, op: Op, commit: u64) -> nix::Result<()> {
-    let ring = K::create(name);
-    assert_eq!(ring.push(5), (0, 5));
-    let victim = start::<K>(name, |ring| ring.act(op))?;
-    run_to(victim, commit)?;
-    assert!(ring.push(100).1 > 0, "no room to overtake");
-    run_out(victim)?;
-    ring.remove();
-    Ok(())
-}
-
-/// Lets a victim go on to its end, which must be a good one.
-fn run_out(victim: Pid) -> nix::Result<()> {
-    loop {
-        ptrace::cont(victim, None)?;
-        match trace::wait(victim)? {
-            WaitStatus::Stopped(..) => {}
-            end => {
-                assert_eq!(end, WaitStatus::Exited(victim, 0), "it saw what cannot be");
-                return Ok(());
-            }
+    match swept {
+        Ok(points) => {
+            say(&format!("{points} points in all"));
+            say("done");
         }
+        Err(e) => say(&format!("refused {}", trace::refused(e))),
     }
 }
 
-/// A consumer finds the ring empty; at some instruction of that, its peer pushes a message, closes
-/// and leaves. No consumer may say `Closed` then.
-fn close_beside_a_pop<K: Kind>(name: &TestName, rng: &mut Rng) -> nix::Result<()> {
-    let (mut k, mut points) = (rng.below(10), 0);
-    loop {
-        let ring = K::create(name);
-        let victim = start::<K>(name, |ring| ring.pop_from_empty())?;
-        let made = run_to(victim, k)?;
-        ring.push_and_close();
-        run_out(victim)?;
-        ring.remove();
-        points += 1;
-        if made < k {
-            say(&format!("a close beside a pop: {points} of {made} instructions"));
-            return Ok(());
-        }
-        k += 10;
-    }
-}
-
-fn run_to(victim: Pid, k: u64) -> nix::Result<u64> {
-    for done in 0..k {
-        ptrace::step(victim, None)?;
-        match trace::wait(victim)? {
-            WaitStatus::Stopped(_, Signal::SIGTRAP) => {}
-            WaitStatus::Stopped(_, Signal::SIGSTOP) => return Ok(done),
-            other => panic!("the victim ended by itself: {other:?}"),
-        }
-    }
-    Ok(k)
-}
-
-/// One point: how many instructions were made, and how many messages the victim had moved.
-/// `newcomer_first`: a successor comes before the survivor has touched the ring again, which else
-/// it has.
-fn point<K: Kind>(name: &TestName, op: Op, k: u64, newcomer_first: bool) -> nix::Result<(u64, u64)> {
-    let ring = K::create(name);
-    // Positions 5 and 5 + 3 wrap in 8 slots; so does the sixth record of 690 bytes.
-    let (tail, head) = (5, if op.by_producer() { 2 } else { 0 });
-    assert_eq!(ring.push(tail), (0, tail));
-    assert_eq!(ring.pop(head).2, None);
-    let made = step_and_kill::<K>(name, op, k)?;
-    let moved;
-    if op.by_producer() {
-        let first = newcomer_first.then(|| ring.push(1));
-        // The survivor drains, and finds a beginning of what the victim pushed.
-        let (at, n, end) = ring.pop(100);
-        assert_eq!(at, head);
-        let found = at + n;
-        let closed = end == Some(RingError::Closed);
-        assert!(closed && op == Op::Close || end == Some(RingError::Empty), "{end:?}");
-        if let Some((at, n)) = first {
-            assert_eq!(at + n, found, "the newcomer pushed elsewhere");
-        }
-        moved = first.map_or(found, |(at, _)| at) - tail;
-        // The next one goes on exactly there; a closed ring refuses it.
-        let wanted = if closed { 0 } else { 3 };
-        assert_eq!(ring.push(3), (found, wanted));
-        assert_eq!(ring.pop(wanted), (found, wanted, None));
-    } else {
-        // A newcomer takes the rest; the survivor has all the room again.
-        if newcomer_first {
-            ring.push(1);
-        }
-        let (at, n, end) = ring.pop(100);
-        let tail = ring.push(0).0;
-        assert_eq!((at + n, end), (tail, Some(RingError::Empty)));
-        moved = at - head;
-        let (at, room) = ring.push(100);
-        assert!(at == tail && if K::BYTES { room >= 4 } else { room == 8 }, "room for {room} only");
-        assert_eq!(ring.pop(room), (tail, room, None));
-    }
-    assert!(moved <= op.moves(K::BYTES), "{moved} messages from one {op:?}");
-    if !(K::PIECEMEAL && op.by_producer()) {
-        assert!(moved == 0 || moved == op.moves(K::BYTES), "{op:?} was done by half: {moved}");
-    }
-    ring.remove();
-    Ok((made, moved))
-}
-
-/// How many instructions the points of one operation may take together by default: each is a
-/// context switch to and fro.
-const STEPS: u64 = 3_000;
-
-fn sweep<K: Kind>(name: &TestName, rng: &mut Rng) {
-    let asked = match std::env::var("SEGRING_SWEEP").as_deref() {
-        Ok("all") => Some(u64::MAX),
-        Ok(n) => n.parse().ok(),
-        Err(_) => None,
-    };
-    if let Err(e) = close_beside_a_pop::<K>(name, rng) {
-        return say(&format!("refused {}", trace::refused(e)));
-    }
-    for op in OPS {
-        let absent = K::BYTES && matches!(op, Op::PushSlice | Op::PopSlice);
-        let common = op.moves(K::BYTES) == 0;
-        // Tens of thousands of instructions, most of them to read `/proc`.
-        let long = matches!(op, Op::JoinProducer | Op::JoinConsumer);
-        if long && K::PIECEMEAL && asked.is_none() {
-            let k = rng.below(45_000);
-            let (made, _) = point::<K>(name, op, k, k % 2 == 0).expect("ptrace");
-            say(&format!("{op:?}: killed at the {made}th instruction"));
-        }
-        if absent || asked.is_none() && (long || common && !K::PIECEMEAL) {
-            continue;
-        }
-        let (length, all) = match point::<K>(name, op, u64::MAX, false) {
-            Ok(whole) => whole,
-            Err(e) => return say(&format!("refused {}", trace::refused(e))),
-        };
-        assert_eq!(all, op.moves(K::BYTES), "{op:?} was not done when its child was done with it");
-        let most = if long { 500 } else { u64::MAX };
-        let wanted = asked.unwrap_or((2 * STEPS / length).clamp(2, 25)).min(most);
-        let stride = (length / wanted).max(1);
-        let offset = rng.below(stride);
-        let (mut points, mut before) = (0, 0);
-        // The last point known to be before the (first) commit, and the first one known to be after.
-        let (mut low, mut high) = (0, length);
-        for k in (offset..length).step_by(stride as usize) {
-            let (_, moved) = point::<K>(name, op, k, k % 2 == 0).expect("ptrace");
-            assert!(moved >= before, "{op:?}: {moved} after {k} instructions, {before} before that");
-            if moved == 0 {
-                low = k;
-            } else {
-                high = high.min(k);
-            }
-            before = moved;
-            points += 1;
-        }
-        let mut report = format!("{op:?}: {points} of {length} instructions, from {offset} on");
-        if !common && (asked.is_some() || length < 3000) {
-            // Closing in on the commit, where a kill matters most.
-            while high - low > 1 {
-                let middle = low.midpoint(high);
-                let (_, moved) = point::<K>(name, op, middle, middle % 2 == 0).expect("ptrace");
-                *(if moved == 0 { &mut low } else { &mut high }) = middle;
-                points += 1;
-            }
-            // The instruction after the commit, with both orders of what follows.
-            for newcomer_first in [false, true] {
-                point::<K>(name, op, high, newcomer_first).expect("ptrace");
-            }
-            if !op.by_producer() {
-                overtake::<K>(name, op, high).expect("ptrace");
-            }
-            report += &format!("; committed by the {high}th ({points} in all)");
-        }
-        say(&report);
-    }
-}
-
+/// Children of these tests start here: the one that forks the victims and survives them.
 #[test]
 fn child_main() {
-    let Some((kind, args)) = child_role() else { return };
-    let rng = &mut Rng::new(args[0].parse().expect("a seed"));
-    let name = &TestName::called(&args[1]);
-    match kind.as_str() {
-        "stamped" => sweep::<Typed<false>>(name, rng),
-        "dense" => sweep::<Typed<true>>(name, rng),
-        _ => sweep::<Bytes>(name, rng),
+    let Some((form, args)) = child_role() else { return };
+    let rng = &mut Rng::new(args[1].parse().expect("a seed"));
+    let name = &TestName::called(&args[2]);
+    // One kind takes as long as the other two.
+    stay_on(usize::from(args[0] == "stamped"));
+    match args[0].as_str() {
+        "stamped" => sweep::<Typed<false>>(&form, name, rng),
+        "dense" => sweep::<Typed<true>>(&form, name, rng),
+        _ => sweep::<Bytes>(&form, name, rng),
     }
-    say("done");
 }
 
-fn run(kind: &str) {
+fn run(form: &str, kind: &str) {
     let seed = Rng::random_seed();
     // The parent's, so that it is cleaned up also when the child is killed.
     let name = TestName::new("sweep");
-    let mut child = TestChild::spawn(kind, &[&seed.to_string(), name.as_str()]);
-    let mut report = format!("{kind} (seed {seed}):\n");
+    let mut child = TestChild::spawn(form, &[kind, &seed.to_string(), name.as_str()]);
+    let mut report = format!("{kind}, {form} (seed {seed}):\n");
     loop {
         let line = child.hear().unwrap_or_else(|| panic!("the sweep failed:\n{report}"));
         if line == "done" {
@@ -269,7 +99,9 @@ fn run(kind: &str) {
         if let Some(why) = line.strip_prefix("refused ") {
             return skip("kill_sweep", why);
         }
-        report += &format!("  {line}\n");
+        if line != "alive" {
+            report += &format!("  {line}\n");
+        }
     }
     child.join();
     let _ = std::io::Write::write_all(&mut std::io::stderr(), report.as_bytes());
@@ -277,15 +109,45 @@ fn run(kind: &str) {
 
 #[test]
 fn every_instruction_of_a_stamped_ring() {
-    run("stamped");
+    run("killed", "stamped");
 }
 
 #[test]
 fn every_instruction_of_a_dense_ring() {
-    run("dense");
+    run("killed", "dense");
 }
 
 #[test]
 fn every_instruction_of_a_byte_ring() {
-    run("bytes");
+    run("killed", "bytes");
+}
+
+#[test]
+fn stopped_at_every_instruction_of_a_stamped_ring() {
+    run("stopped", "stamped");
+}
+
+#[test]
+fn stopped_at_every_instruction_of_a_dense_ring() {
+    run("stopped", "dense");
+}
+
+#[test]
+fn stopped_at_every_instruction_of_a_byte_ring() {
+    run("stopped", "bytes");
+}
+
+#[test]
+fn killed_while_taking_over_in_a_stamped_ring() {
+    run("taking over", "stamped");
+}
+
+#[test]
+fn killed_while_taking_over_in_a_dense_ring() {
+    run("taking over", "dense");
+}
+
+#[test]
+fn killed_while_taking_over_in_a_byte_ring() {
+    run("taking over", "bytes");
 }

@@ -1,99 +1,59 @@
-//! The operations, and the rings that they are made on, as far as the sweep needs to handle them.
+//! The kinds of rings, as far as the sweep needs to handle them.
 
 use crate::common::TestName;
-use nix::sys::signal::{Signal, raise};
-use segring::spsc::{ByteRing, Ring};
-use segring::{Layout, RingError};
+use segring::spsc::{ByteConsumer, ByteProducer, ByteRing, Consumer, Producer, Ring};
+use segring::{Error, Layout, RingError, Stats, Trusted};
+use std::time::Duration;
 
-type Item = [u64; 6];
-
-fn item(n: u64) -> Item {
-    [n, !n, n ^ 0x55, n << 8, n + 1, n | 1 << 63]
-}
-
-/// What a victim does between two marks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Op {
-    TryPush,
-    PushSlice,
-    CommitGrant,
-    Close,
-    LeaveProducer,
-    JoinProducer,
-    TryPop,
-    PopSlice,
-    ReleaseGrant,
-    LeaveConsumer,
-    JoinConsumer,
-}
-
-pub(crate) const OPS: [Op; 11] = [
-    Op::TryPush,
-    Op::PushSlice,
-    Op::CommitGrant,
-    Op::Close,
-    Op::LeaveProducer,
-    Op::JoinProducer,
-    Op::TryPop,
-    Op::PopSlice,
-    Op::ReleaseGrant,
-    Op::LeaveConsumer,
-    Op::JoinConsumer,
-];
-
-impl Op {
-    pub(crate) fn by_producer(self) -> bool {
-        (self as u32) < Op::TryPop as u32
-    }
-
-    /// How many messages it moves.
-    pub(crate) fn moves(self, bytes: bool) -> u64 {
-        match self {
-            Op::TryPush | Op::TryPop => 1,
-            // A byte ring has grants of one record, and no slices.
-            Op::CommitGrant | Op::ReleaseGrant | Op::PushSlice | Op::PopSlice => {
-                if bytes {
-                    1
-                } else {
-                    3
-                }
-            }
-            _ => 0,
-        }
-    }
-}
+type Moved = Result<u64, RingError>;
 
 /// A kind of ring.
-pub(crate) trait Kind {
+pub(crate) trait Kind: Sized {
     /// A slice is committed message by message.
     const PIECEMEAL: bool;
     const BYTES: bool;
+    /// Fewer than these are never too many.
+    const ROOM: u64;
+    type Message: PartialEq;
+    type Tx;
+    type Rx;
     fn create(name: &TestName) -> Self;
     fn attach(name: &TestName) -> Self;
     fn remove(&self);
-    /// Joins, pushes up to `n` messages numbered from its position on, leaves: (first position, how
-    /// many).
-    fn push(&self, n: u64) -> (u64, u64);
-    /// Joins, pops and checks up to `n` messages, leaves: (first position, how many, last error).
-    fn pop(&self, n: u64) -> (u64, u64, Option<RingError>);
-    /// Joins, stops, does it, stops.
-    fn act(&self, op: Op);
-    /// Joins, pushes one message, closes, leaves.
-    fn push_and_close(&self);
-    /// Joins an empty ring, stops, pops, stops. `Closed` would be wrong: a message came before it.
-    fn pop_from_empty(&self);
+    fn stats(&self) -> Stats;
+    fn producer(&self) -> Result<Self::Tx, Error>;
+    fn consumer(&self) -> Result<Self::Rx, Error>;
+    /// The message of this number.
+    fn message(n: u64) -> Self::Message;
+    /// Room for one.
+    fn blank() -> Self::Message;
+    /// A handle's position.
+    fn pushed(tx: &Self::Tx) -> u64;
+    fn popped(rx: &Self::Rx) -> u64;
+    fn push(tx: &mut Self::Tx, message: &Self::Message) -> Result<(), RingError>;
+    fn push_for(tx: &mut Self::Tx, message: &Self::Message, time: Duration) -> Result<(), RingError>;
+    fn push_slice(tx: &mut Self::Tx, messages: &[Self::Message; 3]) -> Moved;
+    fn push_grant(tx: &mut Self::Tx, messages: &[Self::Message; 3]) -> Moved;
+    fn wait_for_room(tx: &mut Self::Tx, time: Duration) -> Result<(), RingError>;
+    fn close(tx: &mut Self::Tx);
+    fn pop(rx: &mut Self::Rx, into: &mut Self::Message) -> Result<(), RingError>;
+    fn pop_for(rx: &mut Self::Rx, into: &mut Self::Message, time: Duration) -> Result<(), RingError>;
+    fn pop_slice(rx: &mut Self::Rx, into: &mut [Self::Message; 3]) -> Moved;
+    fn pop_grant(rx: &mut Self::Rx, into: &mut [Self::Message; 3]) -> Moved;
+    fn wait_for_message(rx: &mut Self::Rx, time: Duration) -> Result<(), RingError>;
 }
 
-/// The mark at which the tracer starts and ends counting.
-pub(crate) fn mark() {
-    raise(Signal::SIGSTOP).expect("raise");
-}
+type Item = [u64; 6];
 
 pub(crate) struct Typed<const DENSE: bool>(Ring<Item>);
 
 impl<const DENSE: bool> Kind for Typed<DENSE> {
     const PIECEMEAL: bool = !DENSE;
     const BYTES: bool = false;
+    const ROOM: u64 = 8;
+    type Message = Item;
+    type Tx = Trusted<Producer<Item>>;
+    type Rx = Trusted<Consumer<Item>>;
 
     fn create(name: &TestName) -> Self {
         let layout = if DENSE { Layout::Dense } else { Layout::Stamped };
@@ -108,124 +68,94 @@ impl<const DENSE: bool> Kind for Typed<DENSE> {
         self.0.remove().expect("remove");
     }
 
-    fn push(&self, n: u64) -> (u64, u64) {
-        let mut tx = self.0.producer().expect("the seat is free");
-        let at = tx.position();
-        let pushed = (at..at + n).take_while(|i| tx.try_push(item(*i)).is_ok()).count();
-        (at, pushed as u64)
+    fn stats(&self) -> Stats {
+        self.0.stats().expect("stats")
     }
 
-    fn pop(&self, n: u64) -> (u64, u64, Option<RingError>) {
-        let mut rx = self.0.consumer().expect("the seat is free");
-        let at = rx.position();
-        for i in 0..n {
-            match rx.try_pop() {
-                Ok(got) => assert_eq!(got, item(at + i), "lost, doubled or torn"),
-                Err(e) => return (at, i, Some(e)),
-            }
-        }
-        (at, n, None)
+    fn producer(&self) -> Result<Self::Tx, Error> {
+        // SAFETY: only segring writes here.
+        self.0.producer().map(|tx| unsafe { tx.trust_peers() })
     }
 
-    fn act(&self, op: Op) {
-        if op == Op::JoinProducer || op == Op::JoinConsumer {
-            mark();
-            if op == Op::JoinProducer {
-                std::mem::forget(self.0.producer());
-            } else {
-                std::mem::forget(self.0.consumer());
-            }
-            return mark();
-        }
-        if op.by_producer() {
-            let tx = self.0.producer().expect("the seat is free");
-            let at = tx.position();
-            let items = [item(at), item(at + 1), item(at + 2)];
-            // SAFETY: only segring writes here.
-            let mut tx = unsafe { tx.trust_peers() };
-            match op {
-                Op::TryPush => {
-                    mark();
-                    tx.try_push(items[0]).expect("room");
-                }
-                Op::PushSlice => {
-                    mark();
-                    assert_eq!(tx.push_slice(&items), Ok(3));
-                }
-                Op::CommitGrant => {
-                    mark();
-                    let mut grant = tx.reserve(3).expect("room");
-                    grant.iter_mut().zip(items).for_each(|(slot, item)| *slot = item);
-                    assert_eq!(grant.commit(3), 3);
-                }
-                Op::Close => {
-                    mark();
-                    tx.close();
-                }
-                _ => {
-                    mark();
-                    drop(tx);
-                    return mark();
-                }
-            }
-            mark();
-            std::mem::forget(tx);
-        } else {
-            // SAFETY: only segring writes here.
-            let mut rx = unsafe { self.0.consumer().expect("the seat is free").trust_peers() };
-            let at = rx.position();
-            match op {
-                Op::TryPop => {
-                    mark();
-                    assert_eq!(rx.try_pop(), Ok(item(at)));
-                }
-                Op::PopSlice => {
-                    let mut three = [[0; 6]; 3];
-                    mark();
-                    assert_eq!(rx.pop_slice(&mut three), Ok(3));
-                    assert_eq!(three, [item(at), item(at + 1), item(at + 2)]);
-                }
-                Op::ReleaseGrant => {
-                    mark();
-                    assert_eq!(rx.read(3).expect("messages").release(3), 3);
-                }
-                _ => {
-                    mark();
-                    drop(rx);
-                    return mark();
-                }
-            }
-            mark();
-            std::mem::forget(rx);
-        }
+    fn consumer(&self) -> Result<Self::Rx, Error> {
+        // SAFETY: only segring writes here.
+        self.0.consumer().map(|rx| unsafe { rx.trust_peers() })
     }
 
-    fn push_and_close(&self) {
-        let mut tx = self.0.producer().expect("the seat is free");
-        tx.try_push(item(0)).expect("room");
+    fn message(n: u64) -> Item {
+        [n, !n, n ^ 0x55, n << 8, n + 1, n | 1 << 63]
+    }
+
+    fn blank() -> Item {
+        [0; 6]
+    }
+
+    fn pushed(tx: &Self::Tx) -> u64 {
+        tx.position()
+    }
+
+    fn popped(rx: &Self::Rx) -> u64 {
+        rx.position()
+    }
+
+    fn push(tx: &mut Self::Tx, message: &Item) -> Result<(), RingError> {
+        tx.try_push(*message).map_err(|rejected| rejected.error)
+    }
+
+    fn push_for(tx: &mut Self::Tx, message: &Item, time: Duration) -> Result<(), RingError> {
+        tx.push_timeout(*message, time).map_err(|rejected| rejected.error)
+    }
+
+    fn push_slice(tx: &mut Self::Tx, messages: &[Item; 3]) -> Moved {
+        tx.push_slice(messages).map(|n| n as u64)
+    }
+
+    fn push_grant(tx: &mut Self::Tx, messages: &[Item; 3]) -> Moved {
+        let mut grant = tx.reserve(3)?;
+        grant.iter_mut().zip(messages).for_each(|(slot, item)| *slot = *item);
+        Ok(grant.commit(3) as u64)
+    }
+
+    fn wait_for_room(tx: &mut Self::Tx, time: Duration) -> Result<(), RingError> {
+        tx.wait_for_room(Some(time))
+    }
+
+    fn close(tx: &mut Self::Tx) {
         tx.close();
     }
 
-    fn pop_from_empty(&self) {
-        let mut rx = self.0.consumer().expect("the seat is free");
-        mark();
-        let popped = rx.try_pop();
-        mark();
-        assert!(popped == Ok(item(0)) || popped == Err(RingError::Empty), "{popped:?}");
-        std::mem::forget(rx);
+    fn pop(rx: &mut Self::Rx, into: &mut Item) -> Result<(), RingError> {
+        rx.try_pop().map(|item| *into = item)
+    }
+
+    fn pop_for(rx: &mut Self::Rx, into: &mut Item, time: Duration) -> Result<(), RingError> {
+        rx.pop_timeout(time).map(|item| *into = item)
+    }
+
+    fn pop_slice(rx: &mut Self::Rx, into: &mut [Item; 3]) -> Moved {
+        rx.pop_slice(into).map(|n| n as u64)
+    }
+
+    fn pop_grant(rx: &mut Self::Rx, into: &mut [Item; 3]) -> Moved {
+        let grant = rx.read(3)?;
+        into.iter_mut().zip(grant.iter()).for_each(|(into, item)| *into = *item);
+        Ok(grant.release(3) as u64)
+    }
+
+    fn wait_for_message(rx: &mut Self::Rx, time: Duration) -> Result<(), RingError> {
+        rx.wait_for_message(Some(time))
     }
 }
 
 pub(crate) struct Bytes(ByteRing);
 
-/// Five of these and a bit fill the ring: the sixth is padded over the wrap.
-fn record(n: u64) -> Vec<u8> {
-    (0..690 + n as usize % 7).map(|i| (n as usize * 5 + i) as u8).collect()
-}
-
 impl Kind for Bytes {
     const PIECEMEAL: bool = false;
     const BYTES: bool = true;
+    const ROOM: u64 = 4;
+    type Message = Vec<u8>;
+    type Tx = Trusted<ByteProducer>;
+    type Rx = Trusted<ByteConsumer>;
 
     fn create(name: &TestName) -> Self {
         Self(ByteRing::builder(name.name()).capacity(4096).create().expect("create"))
@@ -239,103 +169,85 @@ impl Kind for Bytes {
         self.0.remove().expect("remove");
     }
 
-    fn push(&self, n: u64) -> (u64, u64) {
-        let mut tx = self.0.producer().expect("the seat is free");
-        let at = tx.position();
-        let pushed = (at..at + n).take_while(|i| tx.try_push(&record(*i)).is_ok()).count();
-        (at, pushed as u64)
+    fn stats(&self) -> Stats {
+        self.0.stats().expect("stats")
     }
 
-    fn pop(&self, n: u64) -> (u64, u64, Option<RingError>) {
-        let mut rx = self.0.consumer().expect("the seat is free");
-        let at = rx.position();
-        for i in 0..n {
-            match rx.try_pop() {
-                Ok(got) => assert_eq!(got, record(at + i), "lost, doubled or torn"),
-                Err(e) => return (at, i, Some(e)),
-            }
-        }
-        (at, n, None)
+    fn producer(&self) -> Result<Self::Tx, Error> {
+        // SAFETY: only segring writes here.
+        self.0.producer().map(|tx| unsafe { tx.trust_peers() })
     }
 
-    fn act(&self, op: Op) {
-        if op == Op::JoinProducer || op == Op::JoinConsumer {
-            mark();
-            if op == Op::JoinProducer {
-                std::mem::forget(self.0.producer());
-            } else {
-                std::mem::forget(self.0.consumer());
-            }
-            return mark();
-        }
-        if op.by_producer() {
-            let tx = self.0.producer().expect("the seat is free");
-            let next = record(tx.position());
-            // SAFETY: only segring writes here.
-            let mut tx = unsafe { tx.trust_peers() };
-            match op {
-                Op::TryPush | Op::PushSlice => {
-                    mark();
-                    tx.try_push(&next).expect("room");
-                }
-                Op::CommitGrant => {
-                    mark();
-                    let mut grant = tx.reserve(next.len() + 9).expect("room");
-                    grant[..next.len()].copy_from_slice(&next);
-                    grant.commit(next.len());
-                }
-                Op::Close => {
-                    mark();
-                    tx.close();
-                }
-                _ => {
-                    mark();
-                    drop(tx);
-                    return mark();
-                }
-            }
-            mark();
-            std::mem::forget(tx);
-        } else {
-            // SAFETY: only segring writes here.
-            let mut rx = unsafe { self.0.consumer().expect("the seat is free").trust_peers() };
-            let mut into = Vec::with_capacity(1000);
-            let at = rx.position();
-            match op {
-                Op::TryPop | Op::PopSlice => {
-                    mark();
-                    rx.try_pop_into(&mut into).expect("a record");
-                    mark();
-                    assert_eq!(into, record(at));
-                    return std::mem::forget(rx);
-                }
-                Op::ReleaseGrant => {
-                    mark();
-                    rx.read().expect("a record").release();
-                }
-                _ => {
-                    mark();
-                    drop(rx);
-                    return mark();
-                }
-            }
-            mark();
-            std::mem::forget(rx);
-        }
+    fn consumer(&self) -> Result<Self::Rx, Error> {
+        // SAFETY: only segring writes here.
+        self.0.consumer().map(|rx| unsafe { rx.trust_peers() })
     }
 
-    fn push_and_close(&self) {
-        let mut tx = self.0.producer().expect("the seat is free");
-        tx.try_push(&record(0)).expect("room");
+    /// Five of these and a bit fill the ring: the sixth is padded over the wrap.
+    fn message(n: u64) -> Vec<u8> {
+        (0..690 + n as usize % 7).map(|i| (n as usize * 5 + i) as u8).collect()
+    }
+
+    fn blank() -> Vec<u8> {
+        Vec::with_capacity(1000)
+    }
+
+    fn pushed(tx: &Self::Tx) -> u64 {
+        tx.position()
+    }
+
+    fn popped(rx: &Self::Rx) -> u64 {
+        rx.position()
+    }
+
+    fn push(tx: &mut Self::Tx, message: &Vec<u8>) -> Result<(), RingError> {
+        tx.try_push(message)
+    }
+
+    fn push_for(tx: &mut Self::Tx, message: &Vec<u8>, time: Duration) -> Result<(), RingError> {
+        tx.push_timeout(message, time)
+    }
+
+    fn push_slice(tx: &mut Self::Tx, messages: &[Vec<u8>; 3]) -> Moved {
+        tx.try_push(&messages[0]).map(|()| 1)
+    }
+
+    fn push_grant(tx: &mut Self::Tx, messages: &[Vec<u8>; 3]) -> Moved {
+        let next = &messages[0];
+        let mut grant = tx.reserve(next.len() + 9)?;
+        grant[..next.len()].copy_from_slice(next);
+        grant.commit(next.len());
+        Ok(1)
+    }
+
+    fn wait_for_room(tx: &mut Self::Tx, time: Duration) -> Result<(), RingError> {
+        tx.wait_for_room(690, Some(time))
+    }
+
+    fn close(tx: &mut Self::Tx) {
         tx.close();
     }
 
-    fn pop_from_empty(&self) {
-        let mut rx = self.0.consumer().expect("the seat is free");
-        mark();
-        let popped = rx.try_pop();
-        mark();
-        assert!(popped == Ok(record(0)) || popped == Err(RingError::Empty), "{popped:?}");
-        std::mem::forget(rx);
+    fn pop(rx: &mut Self::Rx, into: &mut Vec<u8>) -> Result<(), RingError> {
+        rx.try_pop_into(into)
+    }
+
+    fn pop_for(rx: &mut Self::Rx, into: &mut Vec<u8>, time: Duration) -> Result<(), RingError> {
+        rx.pop_into_timeout(into, time)
+    }
+
+    fn pop_slice(rx: &mut Self::Rx, into: &mut [Vec<u8>; 3]) -> Moved {
+        rx.try_pop_into(&mut into[0]).map(|()| 1)
+    }
+
+    fn pop_grant(rx: &mut Self::Rx, into: &mut [Vec<u8>; 3]) -> Moved {
+        let grant = rx.read()?;
+        into[0].extend_from_slice(&grant);
+        grant.release();
+        Ok(1)
+    }
+
+    fn wait_for_message(rx: &mut Self::Rx, time: Duration) -> Result<(), RingError> {
+        rx.wait_for_message(Some(time))
     }
 }

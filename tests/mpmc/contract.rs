@@ -136,6 +136,7 @@ fn what_does_not_fit_is_refused() {
     refused(build().capacity(0).create().unwrap_err(), "at least 1");
     let record = mpmc::ByteRing::builder(name.name()).max_record(usize::MAX).create().unwrap_err();
     refused(record, "64 TiB");
+    refused(mpmc::ByteRing::builder(name.name()).max_record(0).create().unwrap_err(), "max_record is 0");
     let ring = build().seats(2).create().unwrap();
     let wrong = mpmc::Ring::<[u64; 2]>::builder(name.name()).attach().unwrap_err();
     assert!(matches!(wrong, Error::WrongPayload { found_size: 8, wanted_size: 16, .. }), "{wrong:?}");

@@ -338,7 +338,7 @@ fn a_stopped_consumer_keeps_its_message() {
 fn a_process_with_many_handles_takes_over() {
     let _watchdog = watchdog("several handles");
     let name = TestName::new("dead-several");
-    let ring = create(&name, 8, 8, 1);
+    let ring = create(&name, 8, 9, 1);
     let mut tx = ring.producer().unwrap();
     (0..4).for_each(|i| tx.push(i).unwrap());
     let (mut one, mut two) = (taker(&ring), taker(&ring));
@@ -346,15 +346,15 @@ fn a_process_with_many_handles_takes_over() {
     assert_eq!(one.try_take().err(), Some(RingError::HandsFull));
     let mut dying = [holder(&name, 1), holder(&name, 1)];
     dying.iter_mut().for_each(TestChild::kill);
-    let mut three = taker(&ring);
-    let (first, second) = (three.take().unwrap(), three.take_timeout(Duration::from_secs(1)).unwrap());
+    let (mut three, mut four) = (taker(&ring), taker(&ring));
+    let (first, second) = (three.take().unwrap(), four.take_timeout(Duration::from_secs(1)).unwrap());
     assert!(first.redelivered() && second.redelivered());
     let mut got = [*first, *second];
     got.sort_unstable();
     assert_eq!((got, *mine, *mine_too), ([2, 3], 0, 1));
     assert_eq!(ring.recover().unwrap(), mpmc::Recovered::default(), "they are alive");
     // A message that came from a dead seat outlives the handle that adopted it.
-    drop(three);
+    drop((three, four));
     assert_eq!(ring.stats().unwrap().held, 4);
     first.release();
     second.hand_back();

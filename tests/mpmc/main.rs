@@ -5,8 +5,10 @@ mod common;
 mod contract;
 mod deaths;
 mod holding;
+mod names;
 #[path = "../common/raw.rs"]
 mod raw;
+mod stuck;
 mod threads;
 mod wrap;
 

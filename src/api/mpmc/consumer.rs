@@ -13,7 +13,8 @@ use std::time::Duration;
 
 /// A popping side of a [`Ring`](super::Ring): one of any number.
 ///
-/// `Send`, not `Sync`: a thread that wants to pop takes one of its own. Dropping it is leaving; what it has
+/// `Send`, not `Sync`: a thread that wants to pop takes one of its own. `take` is there after
+/// [`trust_peers`](Consumer::trust_peers). Dropping it is leaving; what it has
 /// taken and not released is kept by its [`Job`]s. Killed at any instruction, what it held comes back to
 /// another, marked.
 pub struct Consumer<T> {

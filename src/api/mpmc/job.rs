@@ -38,6 +38,7 @@ impl InHand {
             if self.membership.is_mine() {
                 hand.release(self.membership.memory());
                 self.membership.put_back(hand);
+                self.membership.settle();
             }
         }
     }
@@ -48,6 +49,7 @@ impl Drop for InHand {
         if let Some(hand) = self.hand.take() {
             if self.membership.is_mine() {
                 self.membership.hand_back(hand);
+                self.membership.settle();
             }
         }
     }
@@ -58,6 +60,10 @@ impl Drop for InHand {
 /// Owned and `Send`: it may go to another thread, outlive the handle, and be held for as long as one likes;
 /// nobody waits for it. [`release`](Job::release) says that the work is done. Dropped without it, as by `?`
 /// or in a panic, it is handed back. If the process is killed, it comes back to another consumer, marked.
+/// As long as it lives it keeps its consumer's seat, also when the handle is gone.
+///
+/// # Panics
+/// Looking at it in a forked child, which does not have the memory.
 #[must_use = "dropped without release, a message is handed back"]
 pub struct Job<T> {
     held: InHand,

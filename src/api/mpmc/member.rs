@@ -7,17 +7,31 @@ use crate::layout::cursors::REMOVED;
 use crate::layout::exchange_view::ExchangeView;
 use crate::layout::seat::Role;
 use crate::layout::view::Trust;
-use crate::region::{Error, ForkToken, NotWoken, Region, Survey};
+use crate::region::{Adoption, Error, ForkToken, NotWoken, Region, Survey};
 use crate::ring::mpmc::Hand;
 use crate::ring::{RingError, wait};
 use crate::sync::{AtomicU32, Ordering, fence};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// A hand that holds a message, and the seat that it belongs to.
 pub(crate) type Held = (Arc<Membership>, Hand);
+
+/// What a look for dead seats has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// No dead seat holds a message.
+    Nothing,
+    /// There may be a message now.
+    Found,
+    /// Some seat could not be told or taken: the set's lock was up.
+    Unknown,
+}
+
+/// Between two looks at what cannot be told, in nanoseconds.
+const PAUSE: u64 = 1_000_000;
 
 /// A handle's half that is not about messages.
 pub(crate) struct Member {
@@ -36,6 +50,10 @@ pub(crate) struct Member {
     /// Messages that dead consumers held, and that this handle is to see to.
     queue: RefCell<VecDeque<Held>>,
     queued: Cell<bool>,
+    /// Seats of the dead of which this handle has given a message away, and may have to see to another.
+    adopted: RefCell<Vec<Weak<Membership>>>,
+    /// Whether a look that is made while this handle waits may keep a message for it.
+    keeps: Cell<bool>,
     /// When a call that does not wait looks for dead seats again.
     look_at: Cell<u64>,
     /// The look that was just made for dead seats: it has the news, too.
@@ -65,16 +83,25 @@ impl Member {
             untold: Cell::new(None),
             mourned: Cell::new(0),
             followed: Cell::default(),
-            queued: Cell::new(!holding.is_empty()),
-            queue: RefCell::new(holding.into_iter().map(|hand| (own.clone(), hand)).collect()),
+            queued: Cell::new(false),
+            queue: RefCell::default(),
+            adopted: RefCell::default(),
+            keeps: Cell::new(role == Role::Consumer),
             look_at: Cell::new(0),
             seen: RefCell::new(None),
             own,
         };
         // Those who wait for somebody to come need not wait for their recheck.
         wait::wake_all(&member, member.word(role.peer()));
+        // For anybody, if there is room: this handle may never call.
+        for hand in holding {
+            match recover::push_back(&member.own, hand) {
+                Ok(hand) => member.own.put_back(hand),
+                Err(held) => member.enqueue(held),
+            }
+        }
         // What is corrupt in other seats is for those who use them.
-        let _ = member.look_for_dead();
+        let _ = member.look_for_dead(false);
         // Who died before the others of that side came is no news.
         let seen = member.seen.take().and_then(|seen| seen.survey);
         if let Some(survey) = seen.filter(|survey| survey.live(role.peer()) > 0) {
@@ -168,36 +195,76 @@ impl Member {
         self.queued.set(true);
     }
 
-    /// Looks for dead seats now, and sees to what they held. `true`: there may be a message now.
-    pub(crate) fn look_for_dead(&self) -> Result<bool, RingError> {
+    /// Whether a wait may keep what a dead one held: not one that takes nothing.
+    pub(crate) fn set_keeps(&self, keeps: bool) {
+        self.keeps.set(keeps && self.role == Role::Consumer);
+    }
+
+    /// Looks for dead seats now, and sees to what they held: for anybody, if there is room; if this handle
+    /// `keeps`, the first one is in its queue then.
+    pub(crate) fn look_for_dead(&self, keeps: bool) -> Result<Look, RingError> {
         self.look_at.set(self.own.parking().now().saturating_add(wait::RECHECK));
         self.seen.take();
+        self.adopted.borrow_mut().retain(|membership| membership.strong_count() > 0);
         // An error of the kernel says nothing of anybody: nobody is taken over then.
-        let Some(mut seen) = self.look_at_seats() else { return Ok(false) };
+        let Some(mut seen) = self.look_at_seats() else { return Ok(Look::Unknown) };
         let unclean = seen.survey.as_mut().map(|survey| std::mem::take(&mut survey.unclean));
         self.seen.replace(Some(seen));
-        let mut found = false;
-        for seat in unclean.unwrap_or_default() {
-            let repaired = match Membership::adopt(self.region(), seat) {
-                Ok(repaired) => repaired,
-                Err(Error::Corrupt { .. }) => return Err(RingError::Corrupt),
-                Err(_) => None,
-            };
-            let Some((membership, hands)) = repaired else { continue };
-            let mut kept = false;
-            for hand in hands.into_iter().filter(Hand::holds) {
-                found = true;
-                // The first one is for this consumer; the others are for anybody, if there is room.
-                if self.role == Role::Consumer && !self.is_queued() {
-                    kept = true;
-                    self.enqueue((membership.clone(), hand));
-                } else if let Some(held) = recover::push_back(&membership, hand).filter(|_| kept) {
-                    // Else it stays where it is, for whoever looks next; but this seat is in use.
-                    self.enqueue(held);
+        let mut look = Look::Nothing;
+        for (seat, owing) in unclean.unwrap_or_default() {
+            // A producer looks when the ring is full: there is no room for what is owed.
+            if owing && self.role == Role::Producer {
+                continue;
+            }
+            match Membership::adopt(self.region(), seat) {
+                Ok(Adoption::Won((membership, hands))) => {
+                    if self.see_to(&membership, hands, keeps) {
+                        look = Look::Found;
+                    }
                 }
+                Ok(Adoption::Others) => {}
+                Err(Error::Corrupt { .. }) => return Err(RingError::Corrupt),
+                Ok(Adoption::NotNow) | Err(_) if look == Look::Nothing => look = Look::Unknown,
+                Ok(Adoption::NotNow) | Err(_) => {}
             }
         }
-        Ok(found)
+        Ok(look)
+    }
+
+    /// Sees to what the hands of a dead seat hold: whether there was anything.
+    fn see_to(&self, membership: &Arc<Membership>, hands: Vec<Hand>, keeps: bool) -> bool {
+        let (mut found, mut kept) = (false, false);
+        for hand in hands.into_iter().filter(Hand::holds) {
+            found = true;
+            if keeps && !self.is_queued() {
+                kept = true;
+                self.adopted.borrow_mut().push(Arc::downgrade(membership));
+                self.enqueue((membership.clone(), hand));
+            } else if let (Err((_, hand)), true) = (recover::push_back(membership, hand), kept) {
+                // The seat stays in use: mine to see to, unless the job's end finds room.
+                membership.put_back(hand);
+            }
+        }
+        found
+    }
+
+    /// Whether a seat of the dead that is in use because of this handle has something to be seen to.
+    #[inline(always)]
+    pub(crate) fn owes(&self) -> bool {
+        self.own.owes() || (!self.adopted.borrow().is_empty() && self.adopted_owe())
+    }
+
+    #[cold]
+    fn adopted_owe(&self) -> bool {
+        self.adopted.borrow().iter().filter_map(Weak::upgrade).any(|membership| membership.owes())
+    }
+
+    /// What such a seat, or my own, could not hand back.
+    pub(crate) fn take_owed(&self) -> Option<Held> {
+        let adopted: Vec<_> = self.adopted.borrow().iter().filter_map(Weak::upgrade).collect();
+        std::iter::once(self.own.clone())
+            .chain(adopted)
+            .find_map(|membership| membership.take_out_holding().map(|hand| (membership, hand)))
     }
 
     /// What is counted is read before the seats: who joins or leaves in between is the next look's.
@@ -212,11 +279,25 @@ impl Member {
 
     /// The same, if the last look was long ago. For calls that do not wait and found nothing.
     #[cold]
-    pub(crate) fn look_for_dead_at_times(&self) -> Result<bool, RingError> {
+    pub(crate) fn look_for_dead_at_times(&self, keeps: bool) -> Result<Look, RingError> {
         if self.own.parking().now() < self.look_at.get() {
-            return Ok(false);
+            return Ok(Look::Nothing);
         }
-        self.look_for_dead()
+        self.look_for_dead(keeps)
+    }
+
+    /// Whether a time limit has passed.
+    pub(crate) fn is_over(&self, deadline: Option<u64>) -> bool {
+        deadline.is_some_and(|deadline| self.own.parking().now() >= deadline)
+    }
+
+    /// A moment, or until somebody wakes this side: for what cannot be told now and will be soon.
+    pub(crate) fn pause(&self, deadline: Option<u64>) {
+        let word = self.word(self.role);
+        let soon = self.own.parking().now().saturating_add(PAUSE);
+        let until = deadline.map_or(soon, |deadline| deadline.min(soon));
+        // Relaxed: whatever it is; a pause, no wait.
+        let _ = self.own.parking().sleep(word, word.load(Ordering::Relaxed), self.own.waiter_bit(), until);
     }
 
     fn hint(&self) -> (u32, bool) {
@@ -293,7 +374,8 @@ impl wait::Host for Member {
         }
         if seen.joined != self.told.get() {
             self.untold.set(Some((seen.joined, survey.dead(side))));
-            return Some(RingError::PeerGone { died: survey.dead(side) != self.mourned.get() });
+            let more = survey.dead(side).wrapping_sub(self.mourned.get()) as i32;
+            return Some(RingError::PeerGone { died: more > 0 });
         }
         self.is_removed().then_some(RingError::Removed)
     }
@@ -307,7 +389,7 @@ impl wait::Host for Member {
 
     fn recover(&self) -> bool {
         // What is corrupt is found by whoever joins, or calls `recover` of the ring.
-        self.look_for_dead().unwrap_or(false)
+        self.look_for_dead(self.keeps.get()).is_ok_and(|look| look == Look::Found)
     }
 
     fn state(&self) -> &wait::WaitState {

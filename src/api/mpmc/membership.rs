@@ -2,7 +2,7 @@
 
 use crate::layout::exchange_view::ExchangeView;
 use crate::layout::seat::{Phase, Role};
-use crate::region::{Context, Error, ForkToken, Parking, Region, Seat};
+use crate::region::{Adoption, Context, Error, ForkToken, Parking, Region, Seat};
 use crate::ring::mpmc::{Hand, Message, hint, repair};
 use crate::ring::{RingError, wait};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -45,13 +45,13 @@ impl Membership {
         Self::repair(Seat::join_any(region, role)?, Some(role), token)
     }
 
-    /// Takes a seat that nobody holds and that is not clean, as somebody who only repairs. `None`: others
-    /// are at it, or have done it.
-    pub(crate) fn adopt(region: &Arc<Region>, seat: u32) -> Result<Option<Repaired>, Error> {
-        match Seat::adopt_unclean(region, seat)? {
-            Some(seat) => Self::adopted(seat).map(Some),
-            None => Ok(None),
-        }
+    /// Takes a seat that nobody holds and that is not clean, as somebody who only repairs.
+    pub(crate) fn adopt(region: &Arc<Region>, seat: u32) -> Result<Adoption<Repaired>, Error> {
+        Ok(match Seat::adopt_unclean(region, seat)? {
+            Adoption::Won(seat) => Adoption::Won(Self::adopted(seat)?),
+            Adoption::Others => Adoption::Others,
+            Adoption::NotNow => Adoption::NotNow,
+        })
     }
 
     /// The same, for a seat that is mine already.
@@ -121,21 +121,29 @@ impl Membership {
         }
     }
 
-    /// A hand that was put away, if there is one; one that holds a message first.
+    /// A hand that was put away, if there is one; one that holds a message first. Any thread.
     pub(crate) fn take_out(&self) -> Option<Hand> {
+        self.take_out_one(HOLDS).or_else(|| self.take_out_one(FREE))
+    }
+
+    /// The same, only one that holds a message.
+    pub(crate) fn take_out_holding(&self) -> Option<Hand> {
+        self.take_out_one(HOLDS)
+    }
+
+    fn take_out_one(&self, wanted: u32) -> Option<Hand> {
         let first = self.seat.index() * self.berths.len() as u32;
-        for wanted in [HOLDS, FREE] {
-            for (number, berth) in (first..).zip(&self.berths) {
-                // Acquire: SYNC(berth), pairs with the Release in `put_back`.
-                if berth.state.load(Ordering::Acquire) == wanted {
-                    // Relaxed: the handle's thread is the only one that takes them out.
-                    berth.state.store(OUT, Ordering::Relaxed);
-                    if wanted == HOLDS {
-                        self.owing.fetch_sub(1, Ordering::Relaxed);
-                    }
-                    let parts = (number, berth.cur.load(Ordering::Relaxed), wanted == HOLDS);
-                    return Some(Hand::from_parts(parts));
+        for (number, berth) in (first..).zip(&self.berths) {
+            // Acquire: SYNC(berth), pairs with the Release in `put_back`.
+            let taken =
+                berth.state.compare_exchange(wanted, OUT, Ordering::Acquire, Ordering::Relaxed).is_ok();
+            if taken {
+                if wanted == HOLDS {
+                    // Relaxed: a hint.
+                    self.owing.fetch_sub(1, Ordering::Relaxed);
                 }
+                let parts = (number, berth.cur.load(Ordering::Relaxed), wanted == HOLDS);
+                return Some(Hand::from_parts(parts));
             }
         }
         None
@@ -166,6 +174,18 @@ impl Membership {
     pub(crate) fn hand_back(&self, mut hand: Hand) {
         let _ = self.push_back(&mut hand);
         self.put_back(hand);
+    }
+
+    /// Tries again to hand back what the ring had no room for.
+    pub(crate) fn settle(&self) {
+        while self.owes() {
+            let Some(mut hand) = self.take_out_holding() else { return };
+            let refused = self.push_back(&mut hand).is_err();
+            self.put_back(hand);
+            if refused {
+                return;
+            }
+        }
     }
 
     fn owes_anything(&self) -> bool {
@@ -199,10 +219,10 @@ impl Drop for Membership {
         }
         let owes = self.owes_anything();
         self.seat.leave_as(if owes { Phase::Owing } else { Phase::Left });
-        if let Some(role) = self.role {
-            // Relaxed: a hint to look; who sees it asks the kernel.
-            self.region().attendance(role).left.fetch_add(1, Ordering::Relaxed);
-        }
+        // A repairer was nobody's peer: only what it has pushed back is news, and has been told.
+        let Some(role) = self.role else { return };
+        // Relaxed: a hint to look; who sees it asks the kernel.
+        self.region().attendance(role).left.fetch_add(1, Ordering::Relaxed);
         let state = &self.memory.cursors().state;
         // Who waits for the last of them to go, or for what I could not hand back.
         wait::wake_all(self, &state.consumer_waits);

@@ -43,7 +43,10 @@ impl Pusher {
     pub(super) fn slot(&mut self) -> Result<u32, RingError> {
         self.member.check()?;
         if self.hand.is_none() {
-            self.prepare()?;
+            self.prepare().map_err(|e| match e {
+                RingError::Full if self.is_closed() => RingError::Closed,
+                other => other,
+            })?;
         }
         self.hand.as_ref().map(|hand| hand.slot().0).ok_or(RingError::Full)
     }
@@ -138,6 +141,8 @@ impl Pusher {
                 not_yet(look_for_room(member.memory(), tail))
             })?;
             match self.slot() {
+                // Others were faster.
+                Err(RingError::Full) if self.member.is_over(deadline) => return Err(RingError::TimedOut),
                 Err(RingError::Full) => {}
                 other => {
                     // If I was woken, it was for room that is still there.

@@ -2,7 +2,7 @@
 
 use super::member::Held;
 use super::membership::{Membership, Repaired};
-use crate::region::{Error, Region, Seat};
+use crate::region::{Adoption, Error, Region, Seat};
 use crate::ring::mpmc::{Hand, repair};
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ pub struct Recovered {
     pub left: usize,
 }
 
-/// Pushes what a hand holds. What did not fit comes back.
-pub(super) fn push_back(membership: &Arc<Membership>, mut hand: Hand) -> Option<Held> {
+/// Pushes what a hand holds, and gives the hand; what did not fit comes back as it was.
+pub(super) fn push_back(membership: &Arc<Membership>, mut hand: Hand) -> Result<Hand, Held> {
     match membership.push_back(&mut hand) {
-        Ok(()) => None,
-        Err(_) => Some((membership.clone(), hand)),
+        Ok(()) => Ok(hand),
+        Err(_) => Err((membership.clone(), hand)),
     }
 }
 
@@ -33,13 +33,15 @@ pub(super) fn recover(region: &Arc<Region>) -> Result<Recovered, Error> {
     let in_hand = region.geometry().shape.in_hand;
     let matters = |seat| {
         let mut hands = seat * in_hand..(seat + 1) * in_hand;
-        region.with_exchange_view(|view| hands.any(|hand| repair::holds(view, hand)))
+        region.with_exchange_view(|view| {
+            hands.any(|hand| repair::holds(view, hand) || repair::may_be_unfinished(view, hand))
+        })
     };
     for seat in Seat::free_left_by_exec(region, matters)? {
         done.add(Membership::adopted(seat)?);
     }
-    for seat in region.survey_as_guest()?.unclean {
-        if let Some(repaired) = Membership::adopt(region, seat)? {
+    for (seat, _) in region.survey_as_guest()?.unclean {
+        if let Adoption::Won(repaired) = Membership::adopt(region, seat)? {
             done.add(repaired);
         }
     }
@@ -51,8 +53,8 @@ impl Recovered {
         self.seats += 1;
         for hand in hands.into_iter().filter(Hand::holds) {
             match push_back(&membership, hand) {
-                None => self.messages += 1,
-                Some(_) => self.left += 1,
+                Ok(_) => self.messages += 1,
+                Err(_) => self.left += 1,
             }
         }
     }

@@ -105,16 +105,17 @@ impl<T: Payload> Ring<T> {
     }
 
     /// Takes a seat to push. One that a dead participant held is repaired first; what that one had taken
-    /// is pushed again, marked. A few system calls; no waiting for others.
+    /// is pushed again, marked. A few system calls. Waits for nobody but a process that makes, removes or leaves
+    /// this very ring at the moment: 5 s at most, then [`Error::Busy`].
     ///
     /// # Errors
-    /// [`Error::SeatsFull`]; [`Error::Removed`], [`Error::Forked`], [`Error::Corrupt`].
+    /// [`Error::SeatsFull`]; [`Error::Busy`], [`Error::Removed`], [`Error::Forked`], [`Error::Corrupt`].
     pub fn producer(&self) -> Result<Producer<T>, Error> {
         Producer::join(&self.region)
     }
 
     /// Takes a seat to pop. One that a dead participant held is repaired first; what that one had taken
-    /// comes first, marked.
+    /// is pushed again, marked; if the ring is full, it comes first.
     ///
     /// # Errors
     /// As [`producer`](Ring::producer).

@@ -18,6 +18,9 @@ pub(super) fn inherited() -> ! {
 
 /// A producer's private slot. Dropping it publishes nothing, and keeps what is in it for the next
 /// [`slot`](crate::Trusted::slot). Killed with it, nobody else sees anything.
+///
+/// # Panics
+/// Looking at it in a forked child, which does not have the memory.
 pub struct Slot<'a, T> {
     core: &'a mut Pusher,
     trust: Trust,
@@ -76,8 +79,8 @@ impl<T> std::fmt::Debug for Slot<'_, T> {
     }
 }
 
-/// The same for a record of any length up to the longest: [`publish`](ByteSlot::publish) says how long
-/// it is.
+/// A producer's private slot, for a record of any length up to the longest: [`publish`](ByteSlot::publish)
+/// says how long it is. Everything else is as with [`Slot`].
 pub struct ByteSlot<'a> {
     core: &'a mut Pusher,
     trust: Trust,

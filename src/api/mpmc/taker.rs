@@ -1,6 +1,6 @@
 //! The popping half of a handle, whatever the messages are.
 
-use super::member::{Held, Member};
+use super::member::{Held, Look, Member};
 use super::pusher::not_yet;
 use crate::layout::exchange_view::ExchangeView;
 use crate::layout::seat::Role;
@@ -11,8 +11,9 @@ use crate::ring::{RingError, closing, wait};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A ring that is never empty: dead seats are looked for after so many messages.
-const LOOK_EVERY: u64 = 1 << 14;
+/// A ring that is never empty: the clock is looked at after so many copied messages, and after each that was
+/// taken in place; and dead seats if it is time.
+const CLOCK_EVERY: u64 = 16;
 
 /// Where a message is.
 pub(super) enum Taken {
@@ -30,6 +31,8 @@ pub(super) struct Taker {
     /// Where I have popped last: a hint.
     head: u64,
     taken: u64,
+    /// The last message was given away in place: work on it may have taken long.
+    was_held: bool,
     pub(super) redelivered: bool,
 }
 
@@ -39,7 +42,7 @@ impl Taker {
         free.into_iter().for_each(|hand| member.own().put_back(hand));
         let hand = member.own().take_out();
         let head = mpmc::hint(&member.memory().cursors().consumer);
-        Ok(Self { member, hand, head, taken: 0, redelivered: false })
+        Ok(Self { member, hand, head, taken: 0, was_held: false, redelivered: false })
     }
 
     #[inline(always)]
@@ -50,7 +53,7 @@ impl Taker {
     /// One message, wherever it comes from. Lock-free.
     #[inline(always)]
     fn attempt(&mut self) -> Result<Taken, RingError> {
-        if self.hand.is_none() || self.member.is_queued() || self.member.own().owes() {
+        if self.hand.is_none() || self.member.is_queued() || self.member.owes() {
             if let Some(held) = self.find_hand()? {
                 return Ok(Taken::Again(held));
             }
@@ -70,21 +73,17 @@ impl Taker {
     #[cold]
     #[inline(never)]
     fn find_hand(&mut self) -> Result<Option<Held>, RingError> {
-        if let Some(held) = self.member.dequeue() {
+        if let Some(held) = self.member.dequeue().or_else(|| self.member.take_owed()) {
             return Ok(Some(held));
         }
-        let own = self.member.own();
-        if own.owes() || self.hand.is_none() {
-            if let Some(free) = self.hand.take() {
-                own.put_back(free);
-            }
-            match own.take_out() {
-                Some(hand) if hand.holds() => return Ok(Some((own.clone(), hand))),
-                Some(hand) => self.hand = Some(hand),
-                None => return Err(RingError::HandsFull),
-            }
+        if self.hand.is_none() {
+            self.hand = self.member.own().take_out();
         }
-        Ok(None)
+        match self.hand.take_if(|hand| hand.holds()) {
+            Some(hand) => Ok(Some((self.member.own().clone(), hand))),
+            None if self.hand.is_none() => Err(RingError::HandsFull),
+            None => Ok(None),
+        }
     }
 
     /// One message now. Looks for dead seats if there is none, but not each time; and before it says that
@@ -92,44 +91,56 @@ impl Taker {
     #[inline(always)]
     pub(super) fn try_take(&mut self) -> Result<Taken, RingError> {
         self.member.check()?;
+        if self.taken % CLOCK_EVERY == 0 || self.was_held {
+            self.look_at_times();
+        }
         match self.attempt() {
-            Ok(taken) => self.count(taken),
-            Err(RingError::Empty) => self.look(Member::look_for_dead_at_times, RingError::Empty),
-            Err(RingError::Closed) => self.look(Member::look_for_dead, RingError::Closed),
+            Ok(taken) => Ok(self.count(taken)),
+            Err(RingError::Empty) => self.look_when_empty(),
+            Err(RingError::Closed) => self.look_when_closed(),
             Err(e) => Err(e),
+        }
+    }
+
+    /// What is found comes first: a ring that is never empty may be full.
+    #[cold]
+    #[inline(never)]
+    fn look_at_times(&mut self) {
+        self.was_held = false;
+        // What is corrupt there is not this message's business.
+        let _ = self.member.look_for_dead_at_times(true);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_when_empty(&mut self) -> Result<Taken, RingError> {
+        match self.member.look_for_dead_at_times(true)? {
+            Look::Found => self.attempt().map(|taken| self.count(taken)),
+            _ => Err(RingError::Empty),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn look(
-        &mut self,
-        look: fn(&Member) -> Result<bool, RingError>,
-        otherwise: RingError,
-    ) -> Result<Taken, RingError> {
-        if !look(&self.member)? {
-            return Err(otherwise);
+    fn look_when_closed(&mut self) -> Result<Taken, RingError> {
+        match self.member.look_for_dead(true)? {
+            Look::Found => self.attempt().map(|taken| self.count(taken)),
+            Look::Nothing => Err(RingError::Closed),
+            // A dead seat may hold a message: not now, but soon it can be told.
+            Look::Unknown => Err(RingError::Empty),
         }
-        let taken = self.attempt()?;
-        self.count(taken)
     }
 
     #[inline(always)]
-    fn count(&mut self, taken: Taken) -> Result<Taken, RingError> {
+    fn count(&mut self, taken: Taken) -> Taken {
         self.taken = self.taken.wrapping_add(1);
         match taken {
-            Taken::Own(_) => {
-                // There is room now.
-                self.member.wake(Role::Producer);
-                if self.taken % LOOK_EVERY == 0 {
-                    // What is corrupt there is not this message's business.
-                    let _ = self.member.look_for_dead();
-                }
-            }
+            // There is room now.
+            Taken::Own(_) => self.member.wake(Role::Producer),
             // If I was woken, it was for another message: somebody else's now.
             Taken::Again(_) => self.member.wake(Role::Consumer),
         }
-        Ok(taken)
+        taken
     }
 
     /// One message; waits while there is none. Blocking.
@@ -145,13 +156,16 @@ impl Taker {
     #[inline(never)]
     fn wait_and_take(&mut self, deadline: Option<u64>) -> Result<Taken, RingError> {
         loop {
-            match self.wait(deadline) {
-                // Closed: there may be something with the dead; the next line looks.
-                Ok(()) | Err(RingError::Closed) => {}
+            let closed = match self.wait(deadline) {
+                Ok(()) => false,
+                // There may be something with the dead; the next line looks.
+                Err(RingError::Closed) => true,
                 Err(e) => return Err(e),
-            }
+            };
             match self.try_take() {
-                // Others were faster.
+                // Others were faster; or it cannot be told now whether the dead hold anything.
+                Err(RingError::Empty) if self.member.is_over(deadline) => return Err(RingError::TimedOut),
+                Err(RingError::Empty) if closed => self.member.pause(deadline),
                 Err(RingError::Empty) => {}
                 Err(e) => {
                     // If I was woken, it was for a message that is still there.
@@ -165,13 +179,29 @@ impl Taker {
 
     /// The same, and takes none.
     pub(super) fn wait_for_message(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
-        match self.wait(deadline) {
-            Err(RingError::Closed) if self.member.look_for_dead()? => {}
-            other => other?,
-        }
+        self.member.set_keeps(false);
+        let waited = self.wait_for_any(deadline);
+        self.member.set_keeps(true);
+        waited?;
         // If I was woken, it was for a message that is still there.
         self.member.wake(Role::Consumer);
         Ok(())
+    }
+
+    fn wait_for_any(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
+        loop {
+            match self.wait(deadline) {
+                Err(RingError::Closed) => {}
+                other => return other,
+            }
+            match self.member.look_for_dead(false)? {
+                Look::Nothing => return Err(RingError::Closed),
+                Look::Unknown if self.member.is_over(deadline) => return Err(RingError::TimedOut),
+                Look::Unknown => self.member.pause(deadline),
+                // In the ring now, for anybody.
+                Look::Found => {}
+            }
+        }
     }
 
     /// Waits until there is a message, or has been for a moment; takes none.
@@ -179,7 +209,7 @@ impl Taker {
         self.member.check()?;
         let Self { member, head, taken, .. } = self;
         wait::until(&*member, &member.waiter(*taken, deadline), || {
-            if member.is_queued() || member.own().owes() {
+            if member.is_queued() || member.owes() {
                 return Ok(Some(()));
             }
             let state = &member.memory().cursors().state;
@@ -217,6 +247,7 @@ impl Taker {
 
     /// Gives the message away with the hand that holds it. The flag: it was taken before.
     pub(super) fn hold(&mut self, taken: Taken) -> Option<(Held, bool)> {
+        self.was_held = true;
         match taken {
             Taken::Own(again) => {
                 let hand = self.hand.take()?;

@@ -231,7 +231,11 @@ pub(crate) fn hint(line: &SideLine) -> u64 {
 
 /// Whether there is a message to pop. Lock-free.
 pub(crate) fn look(memory: &impl Memory, head: &mut u64) -> Result<(), RingError> {
-    let (_, empty) = Walk::new(memory, head, 1).next(&memory.cursors().consumer)?;
+    let (entry, empty) = Walk::new(memory, head, 1).next(&memory.cursors().consumer)?;
+    if empty && entry.is_closed() {
+        // The closer may have been killed before it said so.
+        closing::announce(memory);
+    }
     if empty { Err(RingError::Empty) } else { Ok(()) }
 }
 

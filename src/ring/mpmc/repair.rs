@@ -107,3 +107,12 @@ pub(crate) fn holds(memory: &impl Memory, number: u32) -> bool {
     let cur = Op(line.cur.load(Ordering::Relaxed));
     cur.kind() == Some(OpKind::Pop) && line.rel.load(Ordering::Relaxed) != cur.0
 }
+
+/// Whether a hand's last intent is not what it has finished: it may be under way, or have failed.
+#[cfg(not(segring_loom))]
+pub(crate) fn may_be_unfinished(memory: &impl Memory, number: u32) -> bool {
+    let line = memory.hand(number);
+    // Relaxed: a hint to look closer.
+    let now = line.now.load(Ordering::Relaxed);
+    now != 0 && now != line.cur.load(Ordering::Relaxed)
+}
