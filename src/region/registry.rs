@@ -17,6 +17,7 @@ use crate::layout::seat::{Phase, Role, RoleWord, State};
 use crate::sync::{Ordering, fence};
 use crate::sys::Errno;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a look at all seats has found.
 #[derive(Clone, Debug, Default)]
@@ -170,11 +171,11 @@ impl Seat {
         seats::refuse_unusable(region, &cx)?;
         for _ in 0..ROUNDS {
             let held = region.held_seats_now(&cx)?;
-            let free = |clean: bool| {
-                (0u32..).zip(&held).filter(move |(seat, held)| !**held && region.is_clean(*seat) == clean)
-            };
+            // Each seat is judged once: one that is repaired meanwhile must be in one of the two.
+            let free = (0u32..).zip(&held).filter(|(_, held)| !**held).map(|(seat, _)| seat);
+            let (clean, unclean): (Vec<u32>, Vec<u32>) = free.partition(|seat| region.is_clean(*seat));
             let mut lost = false;
-            for (seat, _) in free(true).chain(free(false)) {
+            for seat in clean.into_iter().chain(unclean) {
                 if let Adoption::Won(seat) = Self::sit(region, seat, &cx, ForLock::Wait)? {
                     if region.phase(seat) == Phase::Joined {
                         region.count_death(seat);
@@ -195,9 +196,14 @@ impl Seat {
                     AfterExec::No { .. } => {}
                 }
             }
-            if !lost && !freed {
+            if lost || freed {
+                continue;
+            }
+            // Somebody may be repairing one, and about to give it back.
+            if !(0u32..).zip(&held).any(|(seat, held)| *held && region.phase(seat) == Phase::Adopted) {
                 break;
             }
+            std::thread::sleep(Duration::from_millis(1));
         }
         Err(Error::SeatsFull { ring: cx.ring(), seats: region.geometry().shape.seats })
     }
