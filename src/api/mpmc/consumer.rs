@@ -27,8 +27,8 @@ impl<T: Payload> Consumer<T> {
         Taker::join(region).map(|core| Self { core, item: PhantomData })
     }
 
-    /// Pops one message. Lock-free. Finding none, it looks for dead seats, every 100 ms at most: a few
-    /// system calls then.
+    /// Pops one message. Lock-free. Now and then, every 100 ms at most, it looks for dead seats before it pops,
+    /// and when it finds none: a few system calls then.
     ///
     /// A consumer killed in here has not taken the message, or it comes back to another one, marked; or,
     /// killed after the copy, it counts as delivered (I1).

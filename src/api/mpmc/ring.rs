@@ -67,9 +67,9 @@ impl<T: Payload> Builder<Ring<T>> {
 macro_rules! exchange_methods {
     () => {
         /// Looks for seats whose holders are dead, finishes what those had begun, and puts what they held
-        /// into the ring again, marked. Calls that wait do this every 100 ms, and calls that find nothing;
-        /// so this is for those who want it now, or who never wait. Any number may call it at once.
-        /// Lock-free; some system calls.
+        /// into the ring again, marked. Consumers do this every 100 ms or so while they wait, poll or work, and
+        /// whoever joins does; so this is for those who want it now. Any number may call it at once. Waits for
+        /// nobody; some system calls, and a look into `/proc` for each live participant that holds something.
         ///
         /// Killed in here, it leaves what it had not finished to the next one.
         ///
