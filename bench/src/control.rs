@@ -1,7 +1,8 @@
 //! What the parent and a worker say to each other: JSON lines over a Unix socket, which is the
 //! worker's standard input; before them one byte with the descriptors of the transport.
 
-use crate::plan::{Catalogue, Cell, Mode};
+use crate::plan::{Catalogue, Cell, Mode, Shape};
+use crate::tally::Count;
 use crate::transport::{End, Notes};
 use anyhow::{Context, Result, bail};
 use nix::cmsg_space;
@@ -27,16 +28,18 @@ pub(crate) struct CellName {
     transport: String,
     mode: Mode,
     size: usize,
+    shape: Shape,
 }
 
 impl CellName {
     pub(crate) fn of(cell: Cell) -> Self {
-        Self { transport: cell.transport.to_owned(), mode: cell.mode, size: cell.size }
+        let Cell { transport, mode, size, shape } = cell;
+        Self { transport: transport.to_owned(), mode, size, shape }
     }
 
     pub(crate) fn find(&self, catalogue: &Catalogue) -> Result<Cell> {
         let transport = catalogue.find(&self.transport)?.name;
-        Ok(Cell { transport, mode: self.mode, size: self.size })
+        Ok(Cell { transport, mode: self.mode, size: self.size, shape: self.shape })
     }
 }
 
@@ -52,8 +55,30 @@ pub(crate) enum Part {
         sender: Option<EndIds>,
         receiver: Option<EndIds>,
     },
-    /// Both, as threads.
+    /// All of them, as threads.
     Threads { cores: Option<(usize, usize)> },
+    /// One of many.
+    OneOfMany {
+        /// Where to run. `None`: anywhere.
+        core: Option<usize>,
+        role: Role,
+        end: EndIds,
+    },
+}
+
+/// What one of many does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// Sends, as the producer of this number.
+    Producer(u32),
+    /// Receives.
+    Consumer,
+}
+
+impl Role {
+    pub(crate) fn name(self) -> &'static str {
+        if self == Self::Consumer { "consumer" } else { "producer" }
+    }
 }
 
 /// An [`End`] without its descriptor, which comes separately.
@@ -76,7 +101,7 @@ impl EndIds {
     }
 }
 
-/// From the parent: move these messages. No order but the end of the stream means: done.
+/// From the parent: move these messages; between many, so many all together. No order but the end of the stream means: done.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Go {
     pub(crate) first: u64,
@@ -90,6 +115,8 @@ pub(crate) enum Reply {
     Ready,
     /// All messages of a [`Go`] are moved, and checked if they were received.
     Done(Times),
+    /// The same between many, with what was received of each producer.
+    Counted(Times, Vec<Count>),
     /// It could not go on, and why.
     Failed(String),
 }
@@ -105,6 +132,14 @@ pub struct Side {
     pub notes: Notes,
 }
 
+impl Side {
+    /// Two of one side.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let (cpu, took) = (self.cpu + other.cpu, self.took.max(other.took));
+        Self { cpu, took, notes: self.notes.and(other.notes) }
+    }
+}
+
 /// `CLOCK_MONOTONIC` in nanoseconds, which is one clock for all processes.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Times {
@@ -118,7 +153,20 @@ pub(crate) struct Times {
     pub(crate) side: Side,
 }
 
+/// What one of many says when a run is over: a producer has counted nothing.
+pub(crate) type Done = (Times, Vec<Count>);
+
 impl Times {
+    /// Of all participants: from the earliest start to the end of the last consumer.
+    pub(crate) fn together(all: &[Done]) -> Result<Self> {
+        let started = all.iter().map(|(times, _)| times.started).min();
+        let consumers = all.iter().filter(|(_, counts)| !counts.is_empty());
+        let (started, ended) =
+            started.zip(consumers.map(|(times, _)| times.ended).max()).context("nobody took part")?;
+        let side = all.iter().fold(Side::default(), |sum, (times, _)| sum.and(times.side));
+        Ok(Self { started, ended, p50: None, side })
+    }
+
     /// Of both sides together: from the producer's first message to the consumer's last, or to the
     /// last answer where answers come back.
     pub(crate) fn until(self, consumer: Self) -> Self {
@@ -127,7 +175,7 @@ impl Times {
     }
 }
 
-/// A worker has two ends at most.
+/// A worker has two ends at most; or one, and the gate.
 const MOST_FDS: usize = 2;
 
 /// Parent: hands descriptors to a worker.

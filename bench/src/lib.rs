@@ -1,9 +1,10 @@
 //! The harness that measures segring and what it is compared with.
 //!
 //! Verified messages go from one process to another (between two threads where a library cannot
-//! cross processes), each side on a core of its own. A program hands in a [`Catalogue`] of
+//! cross processes), each side on a core of its own; or from many to many, all producers on one
+//! core and all consumers on the other. A program hands in a [`Catalogue`] of
 //! [`Transport`]s; `segring bench`, the `versus` program and the criterion benchmarks are such
-//! programs. The parent plans (`plan`), starts the workers of each run (`runner`, `worker`),
+//! programs. The parent plans (`plan`), starts the workers of each run (`runner`, `workers`, `worker`),
 //! orders the runs (`measure`) and makes figures of them (`results`). It makes and removes all
 //! kernel objects (`transports`, [`Keeper`]).
 //!
@@ -12,6 +13,7 @@
 
 mod control;
 mod cores;
+mod gate;
 mod interrupt;
 mod keeper;
 mod limits;
@@ -23,10 +25,12 @@ mod plan;
 mod progress;
 mod results;
 mod runner;
+mod tally;
 mod transport;
 mod transports;
 pub mod waiting;
 mod worker;
+mod workers;
 
 pub use control::Side;
 pub use cores::{Cores, machine};
@@ -34,15 +38,16 @@ pub use interrupt::Interrupted;
 pub use keeper::{Keeper, Kept};
 pub use limits::blocks_of;
 pub use measure::{Extent, Measured, measure};
-pub use pause::Pause;
-pub use plan::{Catalogue, Cell, DEFAULT_SIZES, KNOWN_SIZES, Mode};
+pub use pause::{Patience, Pause};
+pub use plan::{Catalogue, Cell, DEFAULT_SIZES, KNOWN_SIZES, Mode, Shape};
 pub use progress::Progress;
 pub use results::{Ratio, Row, median, paired, rows};
 pub use runner::{Pair, Run, Stage, Started};
+pub use tally::{Came, Tally};
 pub use transport::{
-    Channel, End, Ends, Made, Notes, Processes, Receiver, Sender, ThreadEnds, Threads, Transport,
+    Channel, End, Ends, Made, ManyEnds, Notes, Processes, Receiver, Sender, ThreadEnds, Threads, Transport,
 };
-pub use transports::{PIPE, RING, TypedRing};
+pub use transports::{MANY_RING, ManyRing, PIPE, POSIX_QUEUE, RING, SYSV_QUEUE, TypedRing};
 pub use worker::worker;
 
 // For `for_size!` in other crates.

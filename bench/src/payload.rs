@@ -17,6 +17,24 @@ const BATCH_MESSAGES: usize = 64;
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 const STEP: u64 = 0xd1b5_4a32_d192_ed03;
 
+/// What [`SPREAD`], which is odd, is undone by: Newton's iteration doubles the bits that are right.
+const GATHER: u64 = {
+    let mut inverse = SPREAD;
+    let mut bits = 3;
+    while bits < u64::BITS {
+        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(SPREAD.wrapping_mul(inverse)));
+        bits *= 2;
+    }
+    inverse
+};
+const _: () = assert!(SPREAD.wrapping_mul(GATHER) == 1);
+
+/// The number of the message whose first word this is.
+#[inline(always)]
+pub(crate) fn number(first_word: u64) -> u64 {
+    first_word.wrapping_mul(GATHER)
+}
+
 /// Messages that every queue holds: 1 MiB of them, as much as an enlarged pipe; a power of two.
 pub const fn capacity(size: usize) -> usize {
     1 << ((1 << 20) / size).ilog2()

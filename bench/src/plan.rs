@@ -44,6 +44,71 @@ impl Mode {
     }
 }
 
+/// How many take part, and what they know of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shape {
+    /// One producer and one consumer, who knows the number of every message that comes.
+    OneToOne,
+    /// Any number of each. Who sends a message is in it; who gets it is open.
+    Many {
+        /// How many send.
+        producers: u32,
+        /// How many receive.
+        consumers: u32,
+    },
+}
+
+/// Most producers, and most consumers.
+const MOST: u32 = 1024;
+
+impl Shape {
+    /// As many producers as consumers.
+    pub const fn square(each: u32) -> Self {
+        Self::Many { producers: each, consumers: each }
+    }
+
+    /// How many send.
+    pub fn producers(self) -> u32 {
+        match self {
+            Self::OneToOne => 1,
+            Self::Many { producers, .. } => producers,
+        }
+    }
+
+    /// How many receive.
+    pub fn consumers(self) -> u32 {
+        match self {
+            Self::OneToOne => 1,
+            Self::Many { consumers, .. } => consumers,
+        }
+    }
+
+    /// How many of so many messages a producer sends, as evenly as can be.
+    pub(crate) fn share(self, messages: u64, producer: u32) -> u64 {
+        let producers = u64::from(self.producers());
+        messages / producers + u64::from(u64::from(producer) < messages % producers)
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}p{}c", self.producers(), self.consumers())
+    }
+}
+
+impl std::str::FromStr for Shape {
+    type Err = anyhow::Error;
+
+    /// Such as `2p4c`: a shape of many, also if it is one of each.
+    fn from_str(text: &str) -> Result<Self> {
+        let numbers = text.strip_suffix('c').and_then(|text| text.split_once('p'));
+        let number = |text: &str| text.parse().ok().filter(|n| (1..=MOST).contains(n));
+        numbers
+            .and_then(|(p, c)| Some(Self::Many { producers: number(p)?, consumers: number(c)? }))
+            .with_context(|| format!("{text:?} is not a shape such as 2p2c, of 1 to {MOST} each"))
+    }
+}
+
 /// One line of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
@@ -53,17 +118,29 @@ pub struct Cell {
     pub mode: Mode,
     /// Bytes of a message.
     pub size: usize,
+    /// How many take part.
+    pub shape: Shape,
 }
 
 impl Cell {
-    /// What every cell's ratio is against: the pipe with one message per call, at the same size.
+    /// With one producer and one consumer.
+    pub const fn one_to_one(transport: &'static str, mode: Mode, size: usize) -> Self {
+        Self { transport, mode, size, shape: Shape::OneToOne }
+    }
+
+    /// What every cell's ratio is against: the pipe with one message per call, at the same size and
+    /// between as many.
     pub fn reference(self) -> Self {
         let mode = if self.mode == Mode::RoundTrip { Mode::RoundTrip } else { Mode::Single };
-        Self { transport: transports::PIPE, mode, size: self.size }
+        Self { transport: transports::PIPE, mode, ..self }
     }
 
     /// What the machine can do at most: the cell that moves the same bytes with the least effort.
-    pub fn limit(self) -> Self {
+    /// None between many.
+    pub fn limit(self) -> Option<Self> {
+        if self.shape != Shape::OneToOne {
+            return None;
+        }
         let (transport, mode) = match self.mode {
             Mode::RoundTrip => (limits::TWO_LINES, Mode::RoundTrip),
             // One line says that the message is there.
@@ -72,13 +149,14 @@ impl Cell {
             // Whatever is copied must also be written and read once.
             Mode::Single | Mode::Bulk | Mode::InPlace => (limits::BLOCKS, Mode::InPlace),
         };
-        Self { transport, mode, size: self.size }
+        Some(Self::one_to_one(transport, mode, self.size))
     }
 }
 
 impl std::fmt::Display for Cell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, {}, {} bytes", self.transport, self.mode.name(), self.size)
+        write!(f, "{}, {}, {} bytes", self.transport, self.mode.name(), self.size)?;
+        if self.shape == Shape::OneToOne { Ok(()) } else { write!(f, ", {}", self.shape) }
     }
 }
 
@@ -132,7 +210,37 @@ impl Catalogue {
             }
         };
         let wanted: Vec<Cell> = all.iter().filter(wanted).copied().collect();
-        let needed = |cell: &Cell| wanted.iter().any(|w| [*w, w.reference(), w.limit()].contains(cell));
+        let needed = |cell: &Cell| {
+            wanted.iter().any(|w| *cell == *w || *cell == w.reference() || Some(*cell) == w.limit())
+        };
+        all.into_iter().filter(needed).collect()
+    }
+
+    /// The names of those that [`Catalogue::many_cells`] plans, in order.
+    pub fn many_names(&self) -> Vec<&'static str> {
+        let planned = self.transports.iter().filter(|transport| !transport.many.is_empty());
+        planned.map(|transport| transport.name).collect()
+    }
+
+    /// All cells between many, of these sizes and shapes, in the order of the table. The filter is as
+    /// in [`Catalogue::cells`]; the references of what is left are always there.
+    pub fn many_cells(&self, sizes: &[usize], shapes: &[Shape], filter: &[String]) -> Vec<Cell> {
+        let mut all = Vec::new();
+        for &size in sizes {
+            for &shape in shapes {
+                for transport in &self.transports {
+                    for &mode in transport.many {
+                        // A batch of one message is the single call under another name.
+                        if mode != Mode::RoundTrip && (mode != Mode::Bulk || batch_len(size) > 1) {
+                            all.push(Cell { transport: transport.name, mode, size, shape });
+                        }
+                    }
+                }
+            }
+        }
+        let wanted = |cell: &&Cell| filter.is_empty() || filter.iter().any(|f| matches(f, cell.transport));
+        let wanted: Vec<Cell> = all.iter().filter(wanted).copied().collect();
+        let needed = |cell: &Cell| wanted.iter().any(|w| *cell == *w || *cell == w.reference());
         all.into_iter().filter(needed).collect()
     }
 
@@ -145,7 +253,7 @@ impl Catalogue {
                     let same_as_single =
                         mode == Mode::Bulk && transport.name == transports::RING && batch_len(size) == 1;
                     if !same_as_single && mode != Mode::RoundTrip {
-                        cells.push(Cell { transport: transport.name, mode, size });
+                        cells.push(Cell::one_to_one(transport.name, mode, size));
                     }
                 }
             }
@@ -155,7 +263,7 @@ impl Catalogue {
         let small = usual.or_else(|| sizes.iter().copied().min());
         if let Some(size) = small.filter(|&size| size <= BATCH_BYTES) {
             let round_trips = self.transports.iter().filter(|t| t.modes.contains(&Mode::RoundTrip));
-            cells.extend(round_trips.map(|t| Cell { transport: t.name, mode: Mode::RoundTrip, size }));
+            cells.extend(round_trips.map(|t| Cell::one_to_one(t.name, Mode::RoundTrip, size)));
         }
         cells
     }
@@ -179,7 +287,18 @@ impl Catalogue {
     /// # Errors
     /// Names the first filter that is part of no name.
     pub fn checked_filter(&self, filter: &[String]) -> Result<Vec<String>> {
-        let names = self.names();
+        Self::checked(filter, &self.names())
+    }
+
+    /// The same, for [`Catalogue::many_cells`].
+    ///
+    /// # Errors
+    /// As [`Catalogue::checked_filter`].
+    pub fn checked_many_filter(&self, filter: &[String]) -> Result<Vec<String>> {
+        Self::checked(filter, &self.many_names())
+    }
+
+    fn checked(filter: &[String], names: &[&str]) -> Result<Vec<String>> {
         let filter: Vec<String> = filter.iter().map(|f| f.to_lowercase()).collect();
         if let Some(unknown) = filter.iter().find(|&f| !names.iter().any(|name| matches(f, name))) {
             bail!("--filter: {unknown:?} is part of no transport's name: {names:?}");
@@ -203,14 +322,43 @@ mod tests {
         for filter in [vec![], vec!["tcp".to_owned()]] {
             let cells = catalogue.cells(&DEFAULT_SIZES, &filter);
             for cell in cells.iter().filter(|cell| !limits::is_limit(cell.transport)) {
-                assert!(cells.contains(&cell.reference()) && cells.contains(&cell.limit()), "{cell}");
+                let limit = cell.limit().unwrap();
+                assert!(cells.contains(&cell.reference()) && cells.contains(&limit), "{cell}");
             }
         }
     }
 
     #[test]
+    fn shapes_are_read_as_they_are_shown() {
+        for text in ["1p1c", "2p2c", "16p16c", "1p4c"] {
+            assert_eq!(text.parse::<Shape>().unwrap().to_string(), text);
+        }
+        for text in ["", "2", "2p", "0p1c", "2p2", "2p2cc", "1025p1c", "-1p1c"] {
+            assert!(text.parse::<Shape>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_message_is_some_producers() {
+        for (shape, messages) in [(Shape::square(4), 11), (Shape::square(16), 3), (Shape::square(1), 5)] {
+            let shares: Vec<u64> = (0..shape.producers()).map(|p| shape.share(messages, p)).collect();
+            assert_eq!(shares.iter().sum::<u64>(), messages);
+            assert!(shares.iter().max().unwrap() - shares.iter().min().unwrap() <= 1);
+        }
+    }
+
+    #[test]
+    fn between_many_the_reference_is_measured_too() {
+        let catalogue = Catalogue::with(Vec::new());
+        let cells = catalogue.many_cells(&[56], &[Shape::square(2)], &["sysv".to_owned()]);
+        assert_eq!(cells.len(), 2);
+        assert!(cells.iter().all(|cell| cells.contains(&cell.reference()) && cell.limit().is_none()));
+    }
+
+    #[test]
     fn names_are_lower_case_and_said_once() {
-        let names = Catalogue::with(Vec::new()).names();
+        let catalogue = Catalogue::with(Vec::new());
+        let names: Vec<_> = catalogue.transports.iter().map(|transport| transport.name).collect();
         assert!(names.iter().all(|name| name.to_lowercase() == *name));
         assert!(names.iter().all(|name| names.iter().filter(|other| other == &name).count() == 1));
     }

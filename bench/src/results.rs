@@ -19,7 +19,7 @@ pub struct Row {
     pub api: &'static str,
     /// How messages are handed over.
     pub mode: &'static str,
-    /// Whether its ends are two processes, or two threads of one.
+    /// Whether its ends are processes, or threads of one.
     pub between: &'static str,
     /// Bytes of a message.
     pub size: usize,
@@ -46,13 +46,13 @@ pub struct Row {
     /// What was compared of each: `"every byte"`, or `"both ends"` where it was handed over without
     /// being touched.
     pub checked: &'static str,
-    /// Median of the rounds' ratios to the pipe with one message per call, at the same size; to
-    /// the pipe's round trips where these are round trips.
+    /// Median of the rounds' ratios to the pipe with one message per call, at the same size and
+    /// between as many; to the pipe's round trips where these are round trips.
     pub ratio_vs_pipe: Option<f64>,
     /// The interval that holds the true median of that ratio with at least 95 % confidence.
     pub ratio_vs_pipe_interval: Option<[f64; 2]>,
-    /// What the machine can do at most, by name.
-    pub limit: &'static str,
+    /// What the machine can do at most, by name. None between many.
+    pub limit: Option<&'static str>,
     /// Median of the rounds' ratios to that limit.
     pub share_of_limit: Option<f64>,
     /// Median round trip in nanoseconds.
@@ -91,8 +91,8 @@ fn row(one: &Measured, all: &[Measured], catalogue: &Catalogue) -> Result<Row> {
         mode: cell.mode.name(),
         between: transport.ends.between(),
         size: cell.size,
-        producers: 1,
-        consumers: 1,
+        producers: cell.shape.producers(),
+        consumers: cell.shape.consumers(),
         copies: (transport.copies)(cell.mode),
         msgs_per_s: median_rate,
         bytes_per_s: median_rate.filter(|_| !untouched).map(|rate| rate * cell.size as f64),
@@ -104,8 +104,8 @@ fn row(one: &Measured, all: &[Measured], catalogue: &Catalogue) -> Result<Row> {
         checked: if untouched { "both ends" } else { "every byte" },
         ratio_vs_pipe: ratio.map(|ratio| ratio.median),
         ratio_vs_pipe_interval: ratio.and_then(|ratio| ratio.interval),
-        limit: cell.limit().transport,
-        share_of_limit: to(cell.limit()).map(|ratio| ratio.median),
+        limit: cell.limit().map(|limit| limit.transport),
+        share_of_limit: cell.limit().and_then(to).map(|ratio| ratio.median),
         round_trip_p50_ns: median(&p50s),
         note: one.impossible.as_ref().map(|why| format!("not possible: {why}")),
     })

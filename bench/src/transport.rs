@@ -6,7 +6,8 @@
 
 use crate::keeper::Keeper;
 use crate::plan::{Cell, Mode};
-use anyhow::{Context, Result};
+use crate::tally::Tally;
+use anyhow::{Context, Result, bail};
 use segring::WaitStats;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -34,6 +35,15 @@ pub trait Receiver {
     /// # Errors
     /// What the transport says, and a message that is not the one sent.
     fn receive(&mut self, first: u64, n: u64) -> Result<()>;
+
+    /// One of many: receives messages of any producer, in whatever number, and has every byte checked,
+    /// until an end mark comes.
+    ///
+    /// # Errors
+    /// As [`Receiver::receive`].
+    fn collect(&mut self, _tally: &mut Tally) -> Result<()> {
+        bail!("this end is for one producer and one consumer")
+    }
 
     /// What it knows of its waits, since it was opened; and of the messages of the last run.
     fn notes(&mut self) -> Notes {
@@ -97,8 +107,10 @@ impl From<WaitStats> for Notes {
 pub struct Transport {
     /// As the table shows it, and as `--filter` finds it.
     pub name: &'static str,
-    /// How it hands messages over.
+    /// How it hands messages over between two.
     pub modes: &'static [Mode],
+    /// How it does between many.
+    pub many: &'static [Mode],
     /// The calls that carry a message.
     pub api: fn(Mode) -> &'static str,
     /// How often a payload is copied between the producer's private memory and the consumer's.
@@ -114,9 +126,9 @@ pub struct Transport {
 /// Whether a transport crosses processes.
 #[derive(Clone, Copy)]
 pub enum Ends {
-    /// It does: two processes.
+    /// It does: each is a process of its own.
     Processes(&'static dyn Processes),
-    /// It does not: two threads of one process, pinned in the same way.
+    /// It does not: threads of one process, pinned in the same way.
     Threads(&'static dyn Threads),
 }
 
@@ -132,7 +144,7 @@ impl Ends {
 
 /// A transport between processes.
 pub trait Processes: Sync {
-    /// Parent: makes the kernel objects of one channel.
+    /// Parent: makes the kernel objects of one channel. Of many, each gets what one of two gets.
     ///
     /// # Errors
     /// What the system says, unless it is a limit of this system: that is [`Made::Impossible`].
@@ -161,6 +173,8 @@ pub trait Processes: Sync {
 
 /// The two ends of a queue within a process.
 pub type ThreadEnds = (Box<dyn Sender + Send>, Box<dyn Receiver + Send>);
+/// All ends of a queue of many within a process.
+pub type ManyEnds = (Vec<Box<dyn Sender + Send>>, Vec<Box<dyn Receiver + Send>>);
 
 /// A transport between threads.
 pub trait Threads: Sync {
@@ -169,6 +183,14 @@ pub trait Threads: Sync {
     /// # Errors
     /// What the library says.
     fn pair(&self, cell: Cell) -> Result<ThreadEnds>;
+
+    /// Worker: makes a queue with as many ends as the cell's shape says.
+    ///
+    /// # Errors
+    /// What the library says.
+    fn many(&self, cell: Cell) -> Result<ManyEnds> {
+        bail!("{cell}: this queue is for one producer and one consumer")
+    }
 
     /// Why this cell cannot be measured, if it cannot. Asked in the parent.
     fn impossible(&self, _cell: Cell) -> Option<String> {
@@ -195,6 +217,12 @@ impl End {
     pub fn ids<const COUNT: usize>(&self) -> Result<[i32; COUNT]> {
         let ids = self.ids.as_slice().try_into();
         ids.ok().with_context(|| format!("expected {COUNT} ids, got {:?}", self.ids))
+    }
+
+    /// The same, for one more. The descriptor is a duplicate: it says the same open file.
+    pub(crate) fn share(&self) -> Result<Self> {
+        let fd = self.fd.as_ref().map(|fd| fd.try_clone().context("dup")).transpose()?;
+        Ok(Self { ids: self.ids.clone(), names: self.names.clone(), fd })
     }
 
     /// The descriptor that the parent passed.

@@ -69,6 +69,7 @@ fn paced_by(strategy: WaitStrategy, gap: Duration) -> Transport {
         modes: &[],
         api: |_| "push/pop",
         copies: |_| 2,
+        many: &[],
         ends: Ends::Processes(Box::leak(Box::new(paced::Paced { strategy, gap }))),
     }
 }
@@ -178,7 +179,7 @@ pub struct Idle {
 pub fn run(catalogue: &Catalogue, stage: &Stage<'_>, plan: Plan, progress: &mut Progress) -> Result<Waiting> {
     let cell = |transport: &str, mode, size| -> Result<Cell> {
         let transport = catalogue.name(transport).with_context(|| format!("{transport} is not planned"))?;
-        Ok(Cell { transport, mode, size })
+        Ok(Cell::one_to_one(transport, mode, size))
     };
     let extent = Extent { rounds: plan.rounds, run: plan.run, budget: None, messages: None };
     let mut cells = vec![cell(limits::FUTEX, Mode::RoundTrip, SIZE)?, cell(POLLED, Mode::Single, SIZE)?];

@@ -1,12 +1,16 @@
-//! One side of a run, in a process of its own; or both sides, in two threads.
+//! One side of a run, in a process of its own; or both sides, in two threads; or one of many, or all
+//! of them.
 
+mod crowd;
 mod threads;
 
-use crate::control::{Assignment, Go, Part, Reply, Side, Times, receive_fds};
-use crate::plan::{Catalogue, Mode};
+use crate::control::{Assignment, Done, Go, Part, Reply, Role, Side, Times, receive_fds};
+use crate::gate::Gate;
+use crate::plan::{Catalogue, Mode, Shape};
 use crate::transport::{Ends, Notes, Receiver, Sender};
 use crate::{WORKER, cores, keeper};
 use anyhow::{Context, Result, bail};
+use crowd::{Everybody, Participant};
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
 use std::io::{BufRead, BufReader, Write};
@@ -81,23 +85,46 @@ fn serve(assignment: Assignment, control: &UnixStream, catalogue: &Catalogue) ->
             let sender = sender.map(|end| ends.sender(cell, end.join(&mut fds)?)).transpose()?;
             let receiver = receiver.map(|end| ends.receiver(cell, end.join(&mut fds)?)).transpose()?;
             let mut work = Work::of(cell.mode, asks, sender, receiver)?;
-            obey(control, |go| run(&mut work, go))
+            obey(control, |go| run(&mut work, go).map(Reply::Done))
+        }
+        (Part::OneOfMany { core, role, end }, Ends::Processes(ends)) => {
+            if let Some(core) = core {
+                cores::pin(core)?;
+            }
+            let mut fds = fds.into_iter();
+            let gate = Gate::open(&fds.next().context("the parent sent no gate")?)?;
+            let end = end.join(&mut fds)?;
+            let mut one = match role {
+                Role::Producer(number) => {
+                    Participant::produce(cell.shape, gate, ends.sender(cell, end)?, number)
+                }
+                Role::Consumer => Participant::consume(cell.shape, gate, ends.receiver(cell, end)?),
+            };
+            obey(control, |go| one.run(go).map(counted))
+        }
+        (Part::Threads { cores }, Ends::Threads(ends)) if cell.shape != Shape::OneToOne => {
+            let mut all = Everybody::start(cell, ends, cores)?;
+            obey(control, |go| all.run(go).map(counted))
         }
         (Part::Threads { cores }, Ends::Threads(ends)) => {
             let mut both = threads::Both::start(cell, ends, cores)?;
-            obey(control, |go| both.run(go))
+            obey(control, |go| both.run(go).map(Reply::Done))
         }
         _ => bail!("{cell}: an assignment for another kind of ends"),
     }
 }
 
+fn counted((times, counts): Done) -> Reply {
+    Reply::Counted(times, counts)
+}
+
 /// Does what the parent says until it hangs up.
-fn obey(control: &UnixStream, mut run: impl FnMut(Go) -> Result<Times>) -> Result<()> {
+fn obey(control: &UnixStream, mut run: impl FnMut(Go) -> Result<Reply>) -> Result<()> {
     say(control, &Reply::Ready)?;
     for line in BufReader::new(control).lines() {
         let line = line.context("read from the parent")?;
         let go: Go = serde_json::from_str(&line).context("order")?;
-        say(control, &Reply::Done(run(go)?))?;
+        say(control, &run(go)?)?;
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ impl Aim {
                 .into_iter()
                 .filter_map(|in_place| {
                     fastest(measured.iter().filter(|one| {
-                        let Cell { transport, mode, size } = one.cell;
+                        let Cell { transport, mode, size, .. } = one.cell;
                         let same_mode =
                             mode == wanted || (in_place && wanted == Mode::Bulk && mode == Mode::InPlace);
                         same_mode
@@ -99,7 +99,7 @@ impl Aim {
             .into_iter()
             .collect(),
             Against::Row(name) => fastest(measured.iter().filter(|one| {
-                let Cell { transport, mode, size } = one.cell;
+                let Cell { transport, mode, size, .. } = one.cell;
                 let named =
                     transport.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest == ", slipping");
                 named && (mode, size) == (self.mode, self.size)
@@ -113,7 +113,7 @@ impl Aim {
     fn ours<'a>(&self, measured: &'a [Measured], rival: Cell, catalogue: &Catalogue) -> Option<&'a Measured> {
         let rival_in_place = catalogue.copies(rival) == Some(0);
         fastest(measured.iter().filter(|one| {
-            let Cell { transport, mode, size } = one.cell;
+            let Cell { transport, mode, size, .. } = one.cell;
             let in_place = catalogue.copies(one.cell) == Some(0);
             let same_mode =
                 mode == self.mode || (rival_in_place && self.mode == Mode::Bulk && mode == Mode::InPlace);
@@ -161,7 +161,7 @@ pub(crate) fn report(measured: &[Measured], catalogue: &Catalogue) -> Result<Str
 }
 
 /// What the interval says of an aim.
-fn verdict(ratio: Ratio, times: f64) -> &'static str {
+pub(crate) fn verdict(ratio: Ratio, times: f64) -> &'static str {
     match ratio.interval {
         None => "-",
         Some([low, _]) if low >= times => "met",

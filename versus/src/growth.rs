@@ -33,6 +33,7 @@ pub(crate) fn all() -> Vec<Transport> {
         modes: &[],
         api: |mode| if mode == Mode::InPlace { "reserve/read" } else { "push/pop" },
         copies: |mode| if mode == Mode::InPlace { 0 } else { 2 },
+        many: &[],
         ends: Ends::Processes(Box::leak(Box::new(Records(length)))),
     });
     typed.chain(records).chain(LENGTHS.map(blocks_of)).collect()
@@ -43,14 +44,14 @@ pub(crate) fn cells(catalogue: &Catalogue) -> Vec<Cell> {
     let named = |wanted: String| catalogue.name(&wanted);
     let mut cells = Vec::new();
     for transport in CAPACITIES.iter().filter_map(|capacity| named(format!("ring of {capacity}"))) {
-        cells.extend(SIZES.map(|size| Cell { transport, mode: Mode::Single, size }));
-        cells.push(Cell { transport, mode: Mode::RoundTrip, size: 56 });
+        cells.extend(SIZES.map(|size| Cell::one_to_one(transport, Mode::Single, size)));
+        cells.push(Cell::one_to_one(transport, Mode::RoundTrip, 56));
     }
     for transport in LENGTHS.iter().filter_map(|length| named(format!("records of {length}"))) {
-        cells.extend([Mode::Single, Mode::InPlace].map(|mode| Cell { transport, mode, size: BLOCK }));
+        cells.extend([Mode::Single, Mode::InPlace].map(|mode| Cell::one_to_one(transport, mode, BLOCK)));
     }
     for transport in LENGTHS.iter().filter_map(|length| named(format!("bare blocks of {length}"))) {
-        cells.extend([Mode::Bulk, Mode::InPlace].map(|mode| Cell { transport, mode, size: BLOCK }));
+        cells.extend([Mode::Bulk, Mode::InPlace].map(|mode| Cell::one_to_one(transport, mode, BLOCK)));
     }
     cells
 }

@@ -6,13 +6,14 @@
 
 mod aims;
 mod growth;
+mod many;
 mod ours;
 mod peers;
 mod table;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use segring_bench::{Catalogue, Extent, Interrupted, Progress, Stage, measure, rows};
+use segring_bench::{Catalogue, Extent, Interrupted, Progress, Shape, Stage, measure, rows};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,9 +31,17 @@ struct Args {
     /// Only transports whose name contains this (and the ring, the pipe and the limits). Repeatable.
     #[arg(long, value_name = "TRANSPORT")]
     filter: Vec<String>,
-    /// Message sizes in bytes: any of 8, 56, 64, 256, 1024, 4096, 16384, 65536.
-    #[arg(long, value_delimiter = ',', default_values_t = [8, 56, 64, 1024, 65536])]
+    /// Message sizes in bytes: any of 8, 56, 64, 256, 1024, 4096, 16384, 65536. Default: 8, 56, 64, 1024,
+    /// 65536; with --many 8, 56, 256, 1024.
+    #[arg(long, value_delimiter = ',')]
     sizes: Vec<usize>,
+    /// Instead of the comparison: from many to many, each participant a process (or a thread, of queues
+    /// that do not cross processes).
+    #[arg(long, conflicts_with_all = ["growth", "many_growth"])]
+    many: bool,
+    /// With --many: how many producers and consumers.
+    #[arg(long, value_delimiter = ',', requires = "many", default_values = many::SHAPES)]
+    shapes: Vec<Shape>,
     /// How often each cell is measured.
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -43,10 +52,35 @@ struct Args {
     /// a message.
     #[arg(long, conflicts_with_all = ["filter", "sizes"])]
     growth: bool,
+    /// Instead of the comparison: how the cost of the ring of many grows with its seats, its capacity, the
+    /// length of a message, and the number of participants.
+    #[arg(long, conflicts_with_all = ["filter", "sizes", "growth"])]
+    many_growth: bool,
     /// Messages of each run, instead of finding out how many take long enough.
     #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u64).range(1..))]
     messages: Option<u64>,
 }
+
+impl Args {
+    fn sizes(&self) -> &[usize] {
+        match self.sizes.as_slice() {
+            [] if self.many => &many::SIZES,
+            [] => &SIZES,
+            sizes => sizes,
+        }
+    }
+
+    fn checked_filter(&self, catalogue: &Catalogue) -> Result<Vec<String>> {
+        if self.many {
+            catalogue.checked_many_filter(&self.filter)
+        } else {
+            catalogue.checked_filter(&self.filter)
+        }
+    }
+}
+
+/// What is measured when nobody says otherwise.
+const SIZES: [usize; 5] = [8, 56, 64, 1024, 65536];
 
 fn catalogue() -> Catalogue {
     let mut transports = ours::all();
@@ -61,8 +95,8 @@ fn main() -> ExitCode {
         return code;
     }
     let args = Args::parse();
-    let wanted = Catalogue::checked_sizes(&args.sizes);
-    let wanted = wanted.and_then(|sizes| Ok((sizes, catalogue.checked_filter(&args.filter)?)));
+    let wanted = Catalogue::checked_sizes(args.sizes());
+    let wanted = wanted.and_then(|sizes| Ok((sizes, args.checked_filter(&catalogue)?)));
     let (sizes, filter) = match wanted {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -85,10 +119,16 @@ const USAGE: u8 = 2;
 
 fn compare(args: &Args, catalogue: &Catalogue, sizes: &[usize], mut filter: Vec<String>) -> Result<()> {
     let complete = filter.is_empty();
-    if !filter.is_empty() {
+    if !filter.is_empty() && !args.many {
         filter.push(format!("={}", segring_bench::RING));
     }
-    let cells = if args.growth { growth::cells(catalogue) } else { catalogue.cells(sizes, &filter) };
+    let cells = if args.growth {
+        growth::cells(catalogue)
+    } else if args.many {
+        many::cells(catalogue, sizes, &args.shapes, &filter)
+    } else {
+        catalogue.cells(sizes, &filter)
+    };
     let extent = Extent {
         rounds: args.rounds,
         run: Duration::from_millis(args.run),
@@ -102,6 +142,8 @@ fn compare(args: &Args, catalogue: &Catalogue, sizes: &[usize], mut filter: Vec<
         growth::report(&measured).context("table")?
     } else if args.json {
         serde_json::to_string_pretty(&rows).context("rows as JSON")? + "\n"
+    } else if args.many {
+        many::report(&rows, &measured, &stage.cores, complete).context("table")?
     } else {
         let mut text = table::table(&rows, &measured, &stage.cores).context("table")?;
         if complete {

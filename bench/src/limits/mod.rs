@@ -34,6 +34,7 @@ pub fn blocks_of(bytes: usize) -> Transport {
         modes: &[],
         api: |_| "memcpy",
         copies: |mode| if mode == Mode::InPlace { 0 } else { 2 },
+        many: &[],
         ends: Ends::Processes(Box::leak(Box::new(blocks::Blocks { bytes: Some(bytes) }))),
     }
 }
@@ -48,6 +49,7 @@ pub(crate) fn all() -> Vec<Transport> {
             _ => |_| "load/store",
         },
         copies: |mode| if matches!(mode, Mode::InPlace | Mode::Handover) { 0 } else { 2 },
+        many: &[],
         ends: Ends::Processes(ends),
     };
     vec![

@@ -1,7 +1,9 @@
-//! The pipe, as it comes and enlarged.
+//! The pipe, as it comes and enlarged. Between many for messages that a write puts in whole: a read
+//! of that length, which excludes other readers, then takes out one whole message.
 
 use super::{Cell, Channel, End, Keeper, Made, Mode, Processes, Receiver, Sender, stream};
 use crate::for_size;
+use crate::plan::Shape;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -13,6 +15,10 @@ pub(super) struct Pipe;
 
 impl Processes for Pipe {
     fn make(&self, cell: Cell, _: &Rc<Keeper>) -> Result<Made> {
+        if cell.shape != Shape::OneToOne && cell.size > libc::PIPE_BUF {
+            let why = format!("writes of more than PIPE_BUF ({}) bytes are not atomic", libc::PIPE_BUF);
+            return Ok(Made::Impossible(why));
+        }
         Ok(Made::Channel(make(cell.mode)?))
     }
 

@@ -4,6 +4,7 @@
 use super::{Cell, Channel, End, Keeper, Made, Processes, Receiver, Sender, sysctl};
 use crate::for_size;
 use crate::payload::{check, fill};
+use crate::tally::{Came, Tally};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::mqueue::{MQ_OFlag, MqAttr, MqdT, mq_open, mq_receive, mq_send, mq_unlink};
@@ -99,21 +100,33 @@ impl<const N: usize> Sender for Queue<N> {
     }
 }
 
+impl<const N: usize> Queue<N> {
+    /// The next message, whole.
+    fn next(&mut self) -> Result<&[u64; N]> {
+        let came = loop {
+            match mq_receive(&self.queue, self.message.as_mut_bytes(), &mut 0) {
+                Ok(came) => break came,
+                Err(Errno::EINTR) => {}
+                Err(e) => return Err(e).context("mq_receive"),
+            }
+        };
+        if came != N * 8 {
+            bail!("a message has {came} bytes instead of {}", N * 8);
+        }
+        Ok(&self.message[0])
+    }
+}
+
 impl<const N: usize> Receiver for Queue<N> {
     fn receive(&mut self, first: u64, n: u64) -> Result<()> {
         for seq in first..first + n {
-            let came = loop {
-                match mq_receive(&self.queue, self.message.as_mut_bytes(), &mut 0) {
-                    Ok(came) => break came,
-                    Err(Errno::EINTR) => {}
-                    Err(e) => return Err(e).context("mq_receive"),
-                }
-            };
-            if came != N * 8 {
-                bail!("message {seq} has {came} bytes instead of {}", N * 8);
-            }
-            check(&self.message[0], seq)?;
+            check(self.next()?, seq)?;
         }
+        Ok(())
+    }
+
+    fn collect(&mut self, tally: &mut Tally) -> Result<()> {
+        while tally.take(self.next()?)? == Came::Message {}
         Ok(())
     }
 }

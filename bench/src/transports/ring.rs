@@ -30,7 +30,7 @@ impl TypedRing {
     pub fn transport(self, name: &'static str, modes: &'static [Mode]) -> Transport {
         let api = if self.built_in_place { |_| "reserve(1)/read" } else { api };
         let copies = if self.built_in_place { |_| 0 } else { super::copies };
-        Transport { name, modes, api, copies, ends: Ends::Processes(Box::leak(Box::new(self))) }
+        Transport { name, modes, api, copies, many: &[], ends: Ends::Processes(Box::leak(Box::new(self))) }
     }
 
     /// In bulk and in place the layout is the one that is made for it.
@@ -116,7 +116,7 @@ pub(super) fn attach<const N: usize>(end: &End) -> Result<Ring<N>> {
     Ok(Ring::<N>::builder(Name::id(id)).prefault(true).attach()?)
 }
 
-fn message<const N: usize>() -> Result<Box<[u64; N]>> {
+pub(super) fn message<const N: usize>() -> Result<Box<[u64; N]>> {
     let words = vec![0_u64; N].into_boxed_slice();
     words.try_into().ok().context("a message's buffer has another length")
 }

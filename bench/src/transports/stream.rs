@@ -2,6 +2,7 @@
 
 use super::{End, Mode, Receiver, Sender};
 use crate::payload::{BATCH_BYTES, check, check_all, fill, fill_all};
+use crate::tally::{Came, Tally};
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -69,6 +70,24 @@ impl<const N: usize> Receiver for SingleReceiver<N> {
             check(&self.message[0], seq)?;
         }
         Ok(())
+    }
+
+    /// Of a pipe. What a short read has left belongs to whoever reads next, so there is no going on
+    /// after one; with whole messages in the pipe there is none.
+    fn collect(&mut self, tally: &mut Tally) -> Result<()> {
+        loop {
+            let came = match self.from.read(self.message.as_mut_bytes()) {
+                Ok(came) => came,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e).context("read"),
+            };
+            if came != N * 8 {
+                bail!("a read gave {came} bytes of a message of {}", N * 8);
+            }
+            if tally.take(&self.message[0])? == Came::End {
+                return Ok(());
+            }
+        }
     }
 }
 

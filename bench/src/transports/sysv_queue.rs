@@ -4,6 +4,7 @@ use super::sysv::{self, Object};
 use super::{Cell, Channel, End, Keeper, Made, Processes, Receiver, Sender, sysctl};
 use crate::for_size;
 use crate::payload::{check, fill};
+use crate::tally::{Came, Tally};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use std::rc::Rc;
@@ -80,24 +81,36 @@ impl<const N: usize> Sender for Side<N> {
     }
 }
 
+impl<const N: usize> Side<N> {
+    /// The next message, whole.
+    fn next(&mut self) -> Result<&[u64; N]> {
+        let message: *mut Message<N> = &raw mut *self.message;
+        let came = loop {
+            // SAFETY: `message` has room for a type and N * 8 bytes behind it, and takes any.
+            let result = unsafe { libc::msgrcv(self.id, message.cast(), N * 8, 1, 0) };
+            match Errno::result(result) {
+                Ok(came) => break came,
+                Err(Errno::EINTR) => {}
+                Err(e) => return Err(e).context("msgrcv"),
+            }
+        };
+        if came as usize != N * 8 {
+            bail!("a message has {came} bytes instead of {}", N * 8);
+        }
+        Ok(&self.message.body)
+    }
+}
+
 impl<const N: usize> Receiver for Side<N> {
     fn receive(&mut self, first: u64, n: u64) -> Result<()> {
         for seq in first..first + n {
-            let message: *mut Message<N> = &raw mut *self.message;
-            let came = loop {
-                // SAFETY: `message` has room for a type and N * 8 bytes behind it, and takes any.
-                let result = unsafe { libc::msgrcv(self.id, message.cast(), N * 8, 1, 0) };
-                match Errno::result(result) {
-                    Ok(came) => break came,
-                    Err(Errno::EINTR) => {}
-                    Err(e) => return Err(e).context("msgrcv"),
-                }
-            };
-            if came as usize != N * 8 {
-                bail!("message {seq} has {came} bytes instead of {}", N * 8);
-            }
-            check(&self.message.body, seq)?;
+            check(self.next()?, seq)?;
         }
+        Ok(())
+    }
+
+    fn collect(&mut self, tally: &mut Tally) -> Result<()> {
+        while tally.take(self.next()?)? == Came::Message {}
         Ok(())
     }
 }

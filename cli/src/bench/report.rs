@@ -175,7 +175,7 @@ fn interval(row: &Row) -> String {
 /// What part of the machine's limit it reaches.
 fn share(row: &Row) -> String {
     match row.share_of_limit {
-        Some(share) if row.transport != row.limit => format!("{:.0}%", share * 100.0),
+        Some(share) if Some(row.transport) != row.limit => format!("{:.0}%", share * 100.0),
         _ => "-".to_owned(),
     }
 }

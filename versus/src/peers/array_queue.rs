@@ -1,10 +1,13 @@
 //! crossbeam's `ArrayQueue`: a bounded queue of many producers and consumers.
 
+use super::many::{TryCollect, ends};
 use super::{TryReceive, TrySend, capacity, single};
 use anyhow::Result;
 use crossbeam_queue::ArrayQueue;
 use segring_bench::payload::check;
-use segring_bench::{Cell, Ends, Mode, Pause, ThreadEnds, Threads, Transport, for_size};
+use segring_bench::{
+    Came, Cell, Ends, ManyEnds, Mode, Pause, Tally, ThreadEnds, Threads, Transport, for_size,
+};
 use std::sync::Arc;
 
 pub(super) fn all() -> [Transport; 2] {
@@ -20,6 +23,7 @@ fn transport(name: &'static str, peer: &'static Queue) -> Transport {
         modes: &[Mode::Single, Mode::RoundTrip],
         api: |_| "push/pop",
         copies: |_| 2,
+        many: &[Mode::Single],
         ends: Ends::Threads(peer),
     }
 }
@@ -31,6 +35,13 @@ impl Threads for Queue {
         for_size!(cell.size, N => {
             let queue = Arc::new(ArrayQueue::<[u64; N]>::new(capacity(N * 8)));
             single(Arc::clone(&queue), queue, self.0)
+        })
+    }
+
+    fn many(&self, cell: Cell) -> Result<ManyEnds> {
+        for_size!(cell.size, N => {
+            let queue = Arc::new(ArrayQueue::<[u64; N]>::new(capacity(N * 8)));
+            ends::<_, _, N>(cell.shape, self.0, &queue, &queue)
         })
     }
 }
@@ -49,5 +60,12 @@ impl<const N: usize> TryReceive<N> for Arc<ArrayQueue<[u64; N]>> {
             Some(ref message) => check(message, seq).map(|()| true),
             None => Ok(false),
         }
+    }
+}
+
+impl<const N: usize> TryCollect<N> for Arc<ArrayQueue<[u64; N]>> {
+    #[inline(always)]
+    fn try_collect(&mut self, tally: &mut Tally) -> Result<Option<Came>> {
+        self.pop().map(|ref message| tally.take(message)).transpose()
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn all() -> [Transport; 3] {
             modes: &[Mode::Single, Mode::RoundTrip],
             api: |_| "send/receive",
             copies: |_| 2,
+            many: &[],
             ends: Ends::Processes(&MessageQueue),
         },
     ]
@@ -28,6 +29,7 @@ fn spsc(name: &'static str, peer: &'static Spsc) -> Transport {
         modes: &[Mode::Bulk, Mode::Single, Mode::RoundTrip],
         api: |mode| if mode == Mode::Bulk { "push/pop of arrays" } else { "push/pop" },
         copies: |_| 2,
+        many: &[],
         ends: Ends::Threads(peer),
     }
 }

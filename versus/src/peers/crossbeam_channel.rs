@@ -16,7 +16,7 @@ pub(super) fn all() -> [Transport; 3] {
 
 fn transport(name: &'static str, api: fn(Mode) -> &'static str, peer: &'static Channel) -> Transport {
     let modes = &[Mode::Single, Mode::RoundTrip];
-    Transport { name, modes, api, copies: |_| 2, ends: Ends::Threads(peer) }
+    Transport { name, modes, api, copies: |_| 2, many: &[], ends: Ends::Threads(peer) }
 }
 
 /// Without a pause: blocking.

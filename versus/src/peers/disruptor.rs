@@ -24,6 +24,7 @@ fn transport(name: &'static str, peer: &'static Disruptor) -> Transport {
         modes: &[Mode::Handover, Mode::Bulk, Mode::Single, Mode::RoundTrip],
         api: |mode| if mode == Mode::Bulk { "try_batch_publish/take" } else { "try_publish/take" },
         copies: |_| 0,
+        many: &[],
         ends: Ends::Threads(peer),
     }
 }

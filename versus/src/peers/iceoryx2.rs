@@ -33,6 +33,7 @@ pub(super) fn all() -> Vec<Transport> {
             _ => "send_copy/receive",
         },
         copies: |mode| if matches!(mode, Mode::InPlace | Mode::Handover) { 0 } else { 2 },
+        many: &[],
         ends: Ends::Processes(peer),
     };
     let queue = |name, peer| Transport {
@@ -40,6 +41,7 @@ pub(super) fn all() -> Vec<Transport> {
         modes: &[Mode::Single, Mode::RoundTrip],
         api: |_| "push/pop",
         copies: |_| 2,
+        many: &[],
         ends: Ends::Processes(peer),
     };
     vec![

@@ -19,6 +19,7 @@ pub(super) fn all() -> Vec<Transport> {
         modes: &[Mode::Single, Mode::RoundTrip],
         api: |_| "IpcBytesSender::send/recv",
         copies: |_| 2,
+        many: &[],
         ends: Ends::Processes(&IpcChannel),
     }]
 }

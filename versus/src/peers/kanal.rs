@@ -1,9 +1,13 @@
 //! kanal's bounded channel, polled and with its own waiting.
 
+use super::many::{TryCollect, ends};
 use super::{TryReceive, TrySend, capacity, prefault, single};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use segring_bench::payload::{check, fill};
-use segring_bench::{Cell, Ends, Mode, Pause, Receiver, Sender, ThreadEnds, Threads, Transport, for_size};
+use segring_bench::{
+    Came, Cell, Ends, ManyEnds, Mode, Pause, Receiver, Sender, Tally, ThreadEnds, Threads, Transport,
+    for_size,
+};
 
 pub(super) fn all() -> [Transport; 3] {
     [
@@ -15,7 +19,9 @@ pub(super) fn all() -> [Transport; 3] {
 
 fn transport(name: &'static str, api: fn(Mode) -> &'static str, peer: &'static Channel) -> Transport {
     let modes = &[Mode::Single, Mode::RoundTrip];
-    Transport { name, modes, api, copies: |_| 2, ends: Ends::Threads(peer) }
+    // Between many, polled only: what the pauses of all others are, its are, too.
+    let many: &[Mode] = if peer.0.is_some() { &[Mode::Single] } else { &[] };
+    Transport { name, modes, many, api, copies: |_| 2, ends: Ends::Threads(peer) }
 }
 
 /// Without a pause: blocking.
@@ -24,6 +30,14 @@ struct Channel(Option<Pause>);
 impl Threads for Channel {
     fn pair(&self, cell: Cell) -> Result<ThreadEnds> {
         for_size!(cell.size, N => pair::<N>(self.0))
+    }
+
+    fn many(&self, cell: Cell) -> Result<ManyEnds> {
+        let Some(pause) = self.0 else { bail!("{cell}: polled only") };
+        for_size!(cell.size, N => {
+            let (tx, rx) = kanal::bounded::<[u64; N]>(capacity(N * 8));
+            ends::<_, _, N>(cell.shape, pause, &tx, &rx)
+        })
     }
 }
 
@@ -52,6 +66,13 @@ impl<const N: usize> TryReceive<N> for kanal::Receiver<[u64; N]> {
             Some(ref message) => check(message, seq).map(|()| true),
             None => Ok(false),
         }
+    }
+}
+
+impl<const N: usize> TryCollect<N> for kanal::Receiver<[u64; N]> {
+    #[inline(always)]
+    fn try_collect(&mut self, tally: &mut Tally) -> Result<Option<Came>> {
+        self.try_recv().context("try_recv")?.map(|ref message| tally.take(message)).transpose()
     }
 }
 

@@ -7,10 +7,13 @@ mod disruptor;
 mod iceoryx2;
 mod ipc_channel;
 mod kanal;
+mod many;
 mod ringbuf;
 mod rtrb;
 mod shaq;
+mod shaq_many;
 mod shmem_ipc;
+mod vyukov;
 
 use anyhow::{Result, ensure};
 use segring_bench::payload::capacity;
@@ -28,9 +31,11 @@ pub(crate) fn all() -> Vec<Transport> {
     all.extend(kanal::all());
     all.extend(boost::all());
     all.extend(shaq::all());
+    all.extend(shaq_many::all());
     all.extend(iceoryx2::all());
     all.extend(shmem_ipc::all());
     all.extend(ipc_channel::all());
+    all.extend(vyukov::all());
     all
 }
 

@@ -17,6 +17,7 @@ fn transport(name: &'static str, peer: &'static Ringbuf) -> Transport {
         modes: &[Mode::Bulk, Mode::Single, Mode::RoundTrip],
         api: |mode| if mode == Mode::Bulk { "push_slice/pop_slice" } else { "try_push/try_pop" },
         copies: |_| 2,
+        many: &[],
         ends: Ends::Threads(peer),
     }
 }

@@ -22,6 +22,7 @@ fn transport(name: &'static str, peer: &'static Rtrb) -> Transport {
             Mode::Single | Mode::RoundTrip => "push/pop",
         },
         copies: |mode| if matches!(mode, Mode::InPlace | Mode::Handover) { 0 } else { 2 },
+        many: &[],
         ends: Ends::Threads(peer),
     }
 }

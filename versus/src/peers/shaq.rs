@@ -25,6 +25,7 @@ pub(super) fn all() -> Vec<Transport> {
             _ => "try_write/try_read",
         },
         copies: |mode| if mode == Mode::InPlace { 0 } else { 2 },
+        many: &[],
         ends: Ends::Processes(peer),
     };
     vec![row("shaq", &Shaq(Pause::Spin)), row("shaq, slipping", &Shaq(Pause::Slip))]

@@ -22,6 +22,7 @@ pub(super) fn all() -> Vec<Transport> {
         modes: &[Mode::InPlace, Mode::Bulk, Mode::Single, Mode::RoundTrip],
         api: |_| "send_raw/receive_raw",
         copies: |mode| if mode == Mode::InPlace { 0 } else { 2 },
+        many: &[],
         ends: Ends::Processes(peer),
     };
     vec![

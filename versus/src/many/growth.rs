@@ -1,0 +1,1 @@
+//! How the cost of the ring of many grows: with seats, capacity, length, and participants.
