@@ -83,11 +83,12 @@ fn prepare(cell: Cell, stage: &Stage<'_>, extent: Extent) -> Result<Measured> {
             return Ok(Measured { cell, runs: Vec::new(), impossible: Some(why), messages: 0 });
         }
     };
-    let messages = match extent.messages {
+    let most = stage.most(cell)?;
+    let messages = match extent.messages.or((most < u64::MAX).then_some(most)) {
         Some(messages) => messages,
         None => calibrate(&mut pair, extent.run.as_nanos() as f64)?,
     };
-    Ok(Measured { cell, runs: Vec::new(), impossible: None, messages })
+    Ok(Measured { cell, runs: Vec::new(), impossible: None, messages: messages.min(most) })
 }
 
 fn calibrate(pair: &mut Pair<'_>, target: f64) -> Result<u64> {

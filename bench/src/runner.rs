@@ -43,6 +43,14 @@ impl<'a> Stage<'a> {
         Self { cores, catalogue: self.catalogue, keeper, interrupt }
     }
 
+    /// Most messages of a run.
+    pub(crate) fn most(&self, cell: Cell) -> Result<u64> {
+        Ok(match self.catalogue.find(cell.transport)?.ends {
+            Ends::Processes(ends) => ends.most(cell),
+            Ends::Threads(_) => u64::MAX,
+        })
+    }
+
     /// Why this system or library cannot do it, if it cannot.
     ///
     /// # Errors

@@ -158,6 +158,11 @@ pub trait Processes: Sync {
         self.make(cell, keeper)
     }
 
+    /// Most messages of a run, for what may take a time slice for each of them.
+    fn most(&self, _cell: Cell) -> u64 {
+        u64::MAX
+    }
+
     /// Worker: opens the producer's end. Does not wait for the other side.
     ///
     /// # Errors

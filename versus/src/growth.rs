@@ -56,24 +56,38 @@ pub(crate) fn cells(catalogue: &Catalogue) -> Vec<Cell> {
     cells
 }
 
-fn rate(measured: &[Measured], transport: &str, mode: Mode, size: usize) -> f64 {
+fn find<'a>(measured: &'a [Measured], transport: &str, mode: Mode, size: usize) -> Option<&'a Measured> {
     let same =
         |one: &&Measured| one.cell.transport == transport && (one.cell.mode, one.cell.size) == (mode, size);
-    measured.iter().find(same).and_then(|one| median(&one.rates())).unwrap_or(f64::NAN)
+    measured.iter().find(same)
+}
+
+/// What is made of the rates of a cell: median (min … max).
+pub(crate) fn spread(one: Option<&Measured>, of: impl Fn(f64) -> f64) -> String {
+    let mut values: Vec<f64> = one.map(Measured::rates).unwrap_or_default().into_iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    match (median(&values), values.first(), values.last()) {
+        (Some(median), Some(&min), Some(&max)) => {
+            format!("{} ({} … {})", digits(median), digits(min), digits(max))
+        }
+        _ => "-".to_owned(),
+    }
 }
 
 /// The two tables.
 pub(crate) fn report(measured: &[Measured]) -> Result<String, fmt::Error> {
-    let rate = |transport: &str, mode, size| rate(measured, transport, mode, size);
-    let mut out = String::from("Capacity: M msg/s with one message per call, and round trips\n\n");
+    let mut out = String::from(
+        "Medians (min … max).\n\nCapacity: M msg/s with one message per call, and round trips\n\n",
+    );
     writeln!(out, "| slots | 8 bytes | 56 bytes | 1024 bytes | round trip, ns |\n|---|---|---|---|---|")?;
     for capacity in CAPACITIES {
         let name = format!("ring of {capacity}");
         write!(out, "| {capacity} ")?;
         for size in SIZES {
-            write!(out, "| {} ", digits(rate(&name, Mode::Single, size) / 1e6))?;
+            write!(out, "| {} ", spread(find(measured, &name, Mode::Single, size), |rate| rate / 1e6))?;
         }
-        writeln!(out, "| {:.0} |", 1e9 / rate(&name, Mode::RoundTrip, 56))?;
+        let round_trips = find(measured, &name, Mode::RoundTrip, 56);
+        writeln!(out, "| {} |", spread(round_trips, |rate| 1e9 / rate))?;
     }
     writeln!(out, "\nLength of a record on the byte ring, and bare blocks of that length: GB/s\n")?;
     writeln!(out, "| bytes | copied: records/s | GB/s | bare | in place: records/s | GB/s | bare |")?;
@@ -82,11 +96,16 @@ pub(crate) fn report(measured: &[Measured]) -> Result<String, fmt::Error> {
         let (records, blocks) = (format!("records of {length}"), format!("bare blocks of {length}"));
         write!(out, "| {length} ")?;
         for (mode, bare) in [(Mode::Single, Mode::Bulk), (Mode::InPlace, Mode::InPlace)] {
-            let rate = rate(&records, mode, BLOCK);
-            // The bare rows count blocks of 64 bytes.
-            let bare = self::rate(measured, &blocks, bare, BLOCK) * BLOCK as f64;
-            let bytes = rate * length as f64;
-            write!(out, "| {} | {} | {} ", digits(rate), digits(bytes / 1e9), digits(bare / 1e9))?;
+            let records = find(measured, &records, mode, BLOCK);
+            let bare = find(measured, &blocks, bare, BLOCK);
+            write!(
+                out,
+                "| {} | {} | {} ",
+                spread(records, |rate| rate),
+                spread(records, |rate| rate * length as f64 / 1e9),
+                // The bare rows count blocks of 64 bytes.
+                spread(bare, |rate| rate * BLOCK as f64 / 1e9),
+            )?;
         }
         writeln!(out, "|")?;
     }

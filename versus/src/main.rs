@@ -86,6 +86,7 @@ fn catalogue() -> Catalogue {
     let mut transports = ours::all();
     transports.extend(peers::all());
     transports.extend(growth::all());
+    transports.extend(many::growth::all());
     Catalogue::with(transports)
 }
 
@@ -124,6 +125,8 @@ fn compare(args: &Args, catalogue: &Catalogue, sizes: &[usize], mut filter: Vec<
     }
     let cells = if args.growth {
         growth::cells(catalogue)
+    } else if args.many_growth {
+        many::growth::cells(catalogue)?
     } else if args.many {
         many::cells(catalogue, sizes, &args.shapes, &filter)
     } else {
@@ -140,7 +143,10 @@ fn compare(args: &Args, catalogue: &Catalogue, sizes: &[usize], mut filter: Vec<
     let rows = rows(&measured, catalogue)?;
     let text = if args.growth && !args.json {
         growth::report(&measured).context("table")?
+    } else if args.many_growth && !args.json {
+        many::growth::report(&measured).context("table")?
     } else if args.json {
+        let rows = table::with_ratios(&rows, &measured);
         serde_json::to_string_pretty(&rows).context("rows as JSON")? + "\n"
     } else if args.many {
         many::report(&rows, &measured, &stage.cores, complete).context("table")?

@@ -1,8 +1,40 @@
 //! All rows, the fastest first, each with the ring's ratio to it.
 
+use crate::many;
 use crate::ours::BUILT_IN_PLACE;
-use segring_bench::{Cell, Cores, Measured, Mode, RING, Ratio, Row, machine, paired};
+use segring_bench::{Cell, Cores, MANY_RING, Measured, Mode, RING, Ratio, Row, Shape, machine, paired};
+use serde::Serialize;
 use std::fmt::{self, Write};
+
+/// A row as `--json` prints it.
+#[derive(Serialize)]
+pub(crate) struct WithRatio<'a> {
+    #[serde(flatten)]
+    row: &'a Row,
+    /// How many times as fast as this row the ring is in the same mode, by rounds: the median.
+    ring_is: Option<f64>,
+    /// The interval that holds its true value with at least 95 % confidence.
+    ring_is_interval: Option<[f64; 2]>,
+}
+
+/// All rows, each with the ring's ratio to it.
+pub(crate) fn with_ratios<'a>(rows: &'a [Row], measured: &[Measured]) -> Vec<WithRatio<'a>> {
+    let with_ratio = |row: &'a Row| {
+        let ratio = ratio(row, measured);
+        let (ring_is, ring_is_interval) = (ratio.map(|r| r.median), ratio.and_then(|r| r.interval));
+        WithRatio { row, ring_is, ring_is_interval }
+    };
+    rows.iter().map(with_ratio).collect()
+}
+
+/// The ring's ratio to a row.
+pub(crate) fn ratio(row: &Row, measured: &[Measured]) -> Option<Ratio> {
+    let find = |cell| measured.iter().find(|one| one.cell == cell);
+    // Where the ring of many makes round trips, it is the one that is compared.
+    let many = find(Cell { transport: MANY_RING, ..row.cell }).is_some() || row.cell.shape != Shape::OneToOne;
+    let ring = if many { many::ours_like(measured, row.cell) } else { find(ours_like(row)) };
+    paired(&ring?.rates(), &find(row.cell)?.rates())
+}
 
 /// For each size and mode a part, for people.
 pub(crate) fn table(rows: &[Row], measured: &[Measured], cores: &Cores) -> Result<String, fmt::Error> {
@@ -43,9 +75,7 @@ fn line(out: &mut String, row: &Row, measured: &[Measured]) -> fmt::Result {
     let (Some(median), Some(min), Some(max)) = (row.median, row.min, row.max) else {
         return writeln!(out, "{}", row.note.as_deref().unwrap_or("not measured"));
     };
-    let find = |cell| measured.iter().find(|one| one.cell == cell).map(Measured::rates);
-    let ratio = find(ours_like(row)).zip(find(row.cell)).and_then(|(ring, this)| paired(&ring, &this));
-    let (ratio, interval) = ratio
+    let (ratio, interval) = ratio(row, measured)
         .map_or_else(|| ("-".to_owned(), String::new()), |r| (format!("x{}", digits(r.median)), interval(r)));
     let share = row.share_of_limit.map_or_else(|| "-".to_owned(), |share| format!("{:.0}%", share * 100.0));
     let range = format!("({} … {})", digits(min / 1e6), digits(max / 1e6));

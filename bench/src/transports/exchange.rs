@@ -394,7 +394,7 @@ impl<const N: usize> Receiver for InPlaceReceiver<N> {
         loop {
             let job = self.rx.take().context("take")?;
             first_time(job.redelivered())?;
-            let came = if self.handover { tally.take_ends(&*job) } else { tally.take(&*job) }?;
+            let came = if self.handover { tally.take_ends(&job) } else { tally.take(&job) }?;
             job.release();
             if came == Came::End {
                 return Ok(());

@@ -5,7 +5,10 @@ mod waiting;
 
 use anyhow::{Context, Result};
 use segring_bench::waiting::Plan;
-use segring_bench::{Catalogue, DEFAULT_SIZES, Extent, Interrupted, Progress, Stage, measure, rows};
+use segring_bench::{
+    Catalogue, Cell, DEFAULT_SIZES, Extent, Interrupted, MANY_RING, Mode, PIPE, POSIX_QUEUE, Progress,
+    SYSV_QUEUE, Shape, Stage, measure, rows,
+};
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +19,8 @@ use std::time::Duration;
 Messages of 8 bytes to 64 KiB go from one process to another, each on a core of its own: through
 the ring, and through pipe, FIFO, Unix socket, TCP, System V and POSIX message queues, and shared
 memory with semaphores, with a mutex and with file locks. Every byte of every message is checked
-(handover: its first and last word). The machine's limits are measured in the same rounds. About 2 min; with --quick 20 s.
+(handover: its first and last word). The machine's limits are measured in the same rounds. At the end a look at
+two producers and two consumers; --many has the rest of that. About 2 min; with --quick 20 s.
 
 Examples:
   segring bench                              all of it
@@ -24,6 +28,7 @@ Examples:
   segring bench --filter ring --sizes 56     the rings, beside the pipe
   segring bench --filter tcp --rounds 31     more rounds for a steadier median
   segring bench --waiting                    what the ways of waiting cost
+  segring bench --many --shapes 2p2c,1p4c    many producers, many consumers
 
 Ratios compare runs of the same round, so they hold on a busy machine too.
 Exit status: 0; 1 if a message was not what was sent or a transport failed; 2 for a size or filter
@@ -39,6 +44,13 @@ pub(crate) struct BenchArgs {
     /// consumers. About 2 min; with --quick 15 s.
     #[arg(long, conflicts_with_all = ["filter", "sizes", "messages"])]
     waiting: bool,
+    /// From many to many, instead of from one to one: the ring of many, pipes and message queues, each
+    /// producer and each consumer a process. About 2 min; with --quick 20 s.
+    #[arg(long, conflicts_with = "waiting")]
+    many: bool,
+    /// With --many: how many producers and consumers.
+    #[arg(long, value_delimiter = ',', requires = "many", default_values = ["1p1c", "2p2c", "4p4c"])]
+    shapes: Vec<Shape>,
     /// Only transports whose name contains this (and the pipe and the limits, for the ratios).
     /// Repeatable.
     #[arg(long, value_name = "TRANSPORT")]
@@ -69,8 +81,14 @@ fn catalogue() -> Catalogue {
 /// `segring bench`.
 pub(crate) fn run(args: BenchArgs) -> Result<ExitCode> {
     let catalogue = catalogue();
-    let wanted =
-        Catalogue::checked_sizes(&args.sizes).and_then(|s| Ok((s, catalogue.checked_filter(&args.filter)?)));
+    let checked_filter = || {
+        if args.many {
+            catalogue.checked_many_filter(&args.filter)
+        } else {
+            catalogue.checked_filter(&args.filter)
+        }
+    };
+    let wanted = Catalogue::checked_sizes(&args.sizes).and_then(|s| Ok((s, checked_filter()?)));
     let (sizes, filter) = match wanted {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -93,7 +111,15 @@ pub(crate) fn run(args: BenchArgs) -> Result<ExitCode> {
 }
 
 fn compare(args: &BenchArgs, catalogue: &Catalogue, sizes: &[usize], filter: &[String]) -> Result<()> {
-    let cells = catalogue.cells(sizes, filter);
+    let cells = if args.many {
+        catalogue.many_cells(sizes, &args.shapes, filter)
+    } else {
+        let mut cells = catalogue.cells(sizes, filter);
+        if filter.is_empty() {
+            cells.extend(a_few_of_many(catalogue, sizes));
+        }
+        cells
+    };
     let stage = Stage::set(catalogue)?;
     let mut progress = Progress::new()?;
     let measured = measure(&cells, &stage, extent(args), &mut progress)?;
@@ -105,6 +131,18 @@ fn compare(args: &BenchArgs, catalogue: &Catalogue, sizes: &[usize], filter: &[S
     };
     print(&text)
 }
+
+/// Two producers and two consumers, one message of 56 bytes per call.
+fn a_few_of_many(catalogue: &Catalogue, sizes: &[usize]) -> Vec<Cell> {
+    let size = [SIZE_OF_MANY].into_iter().filter(|size| sizes.contains(size)).collect::<Vec<_>>();
+    let names = [MANY_RING, PIPE, SYSV_QUEUE, POSIX_QUEUE].map(|name| format!("={name}"));
+    let mut cells = catalogue.many_cells(&size, &[Shape::square(2)], &names);
+    cells.retain(|cell| cell.mode == Mode::Single);
+    cells
+}
+
+/// See [`a_few_of_many`].
+const SIZE_OF_MANY: usize = 56;
 
 fn waiting(args: &BenchArgs, catalogue: &Catalogue) -> Result<()> {
     let stage = Stage::set(catalogue)?;

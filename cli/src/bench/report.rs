@@ -1,6 +1,6 @@
 //! The table for people.
 
-use segring_bench::{Cores, Mode, PIPE, RING, Row, machine};
+use segring_bench::{Cores, Mode, PIPE, RING, Row, Shape, machine};
 use std::fmt::{self, Write};
 
 /// The whole report, at most 120 columns wide.
@@ -9,8 +9,17 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
     head(&mut out, rows, cores)?;
     let (round_trips, throughput): (Vec<&Row>, Vec<&Row>) =
         rows.iter().partition(|row| row.cell.mode == Mode::RoundTrip);
-    for same_size in throughput.chunk_by(|a, b| a.size == b.size) {
-        writeln!(out, "\nMessages of {} bytes", same_size[0].size)?;
+    let part = |row: &Row| (row.size, row.cell.shape);
+    for same_size in throughput.chunk_by(|a, b| part(a) == part(b)) {
+        match part(same_size[0]) {
+            (size, Shape::OneToOne) => writeln!(out, "\nMessages of {size} bytes")?,
+            (size, shape) => writeln!(
+                out,
+                "\nMessages of {size} bytes, {shape}: {} producers, {} consumers, each a process",
+                shape.producers(),
+                shape.consumers()
+            )?,
+        }
         writeln!(
             out,
             "  {:<18} {:<8} {:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {:<14} {:>5}",
@@ -47,7 +56,10 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
 fn head(out: &mut String, rows: &[Row], cores: &Cores) -> fmt::Result {
     let runs = rows.iter().map(|row| row.runs).max().unwrap_or(0);
     writeln!(out, "{}", machine())?;
-    writeln!(out, "Two processes on {}.", cores.note)?;
+    let many = rows.iter().all(|row| row.cell.shape != Shape::OneToOne);
+    let who =
+        if many { "All producers on the first, all consumers on the second of" } else { "Two processes on" };
+    writeln!(out, "{who} {}.", cores.note)?;
     if cores.pair.is_none() {
         writeln!(out, "Without a second core the figures show the scheduler more than the transports.")?;
     }
@@ -146,7 +158,10 @@ fn reading(out: &mut String, rows: &[Row]) -> fmt::Result {
 }
 
 fn ratio_of(rows: &[Row], transport: &str, mode: Mode, size: Option<usize>) -> Option<f64> {
-    let wanted = |row: &&Row| (row.cell.transport, row.cell.mode, Some(row.size)) == (transport, mode, size);
+    let wanted = |row: &&Row| {
+        row.cell.shape == Shape::OneToOne
+            && (row.cell.transport, row.cell.mode, Some(row.size)) == (transport, mode, size)
+    };
     rows.iter().find(wanted)?.ratio_vs_pipe
 }
 

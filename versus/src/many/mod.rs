@@ -5,7 +5,7 @@ pub(crate) mod growth;
 mod table;
 
 use crate::ours::{MANY_SLIPPING, MANY_SPIN};
-use segring_bench::{Catalogue, Cell, Cores, MANY_RING, Measured, Mode, RING, Row, Shape, median};
+use segring_bench::{Catalogue, Cell, Cores, MANY_RING, Measured, Mode, Row, Shape, median};
 use std::fmt;
 
 /// What is measured when nobody says otherwise.
@@ -71,10 +71,8 @@ fn fastest<'a>(measured: &'a [Measured], names: &[&str], like: Cell) -> Option<&
 
 /// The ring's row to compare a cell with: its fastest that copies, or, where others do not, its own.
 pub(crate) fn ours_like(measured: &[Measured], cell: Cell) -> Option<&Measured> {
-    let names: &[&str] = match (cell.mode, cell.transport) {
-        // Of the ring of two: there for comparison.
-        (Mode::RoundTrip, RING | MANY_RING) => &[MANY_RING],
-        (Mode::RoundTrip, _) => &[],
+    let names: &[&str] = match cell.mode {
+        Mode::RoundTrip => &[MANY_RING],
         _ => &OURS,
     };
     fastest(measured, names, cell)

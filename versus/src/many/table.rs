@@ -1,8 +1,7 @@
 //! All rows between many, the fastest first, each with the ring's ratio to it.
 
-use super::ours_like;
-use crate::table::{digits, interval};
-use segring_bench::{Cores, Measured, Mode, Row, machine, paired};
+use crate::table::{digits, interval, ratio};
+use segring_bench::{Cores, Measured, Mode, Row, machine};
 use std::fmt::{self, Write};
 
 /// For each size, shape and mode a part, for people.
@@ -39,9 +38,7 @@ fn line(out: &mut String, row: &Row, measured: &[Measured]) -> fmt::Result {
     let (Some(median), Some(min), Some(max)) = (row.median, row.min, row.max) else {
         return writeln!(out, "{}", row.note.as_deref().unwrap_or("not measured"));
     };
-    let this = measured.iter().find(|one| one.cell == row.cell).map(Measured::rates);
-    let ratio = ours_like(measured, row.cell).zip(this).and_then(|(ring, this)| paired(&ring.rates(), &this));
-    let (ratio, interval) = ratio
+    let (ratio, interval) = ratio(row, measured)
         .map_or_else(|| ("-".to_owned(), String::new()), |r| (format!("x{}", digits(r.median)), interval(r)));
     let range = format!("({} … {})", digits(min / 1e6), digits(max / 1e6));
     write!(out, "{:>8} {range:<19} {ratio:>7} {interval:<15}", digits(median / 1e6))?;

@@ -1,5 +1,7 @@
 //! shaq's queue of many, in a mapped file. Both sides poll. Who has written or read waits, spinning, for
-//! those before him to have done so: that is inside its calls, where no pause of ours applies.
+//! those before him to have done so: that is inside its calls, where no pause of ours applies. If one of
+//! those is off the core meanwhile, this takes a whole time slice; and with two producers or two consumers
+//! on a core they keep doing that to each other, for every message. So its runs have few messages.
 
 use super::many::{Many, TryCollect};
 use super::{TrySend, capacity};
@@ -26,6 +28,9 @@ pub(super) fn all() -> [Transport; 2] {
     [row("shaq mpmc", &Shaq(Pause::Spin)), row("shaq mpmc, slipping", &Shaq(Pause::Slip))]
 }
 
+/// Messages of a run that may take a time slice for each.
+const MOST: u64 = 128;
+
 struct Shaq(Pause);
 
 impl Processes for Shaq {
@@ -40,6 +45,10 @@ impl Processes for Shaq {
         });
         let other = file.try_clone().context("dup")?;
         Ok(Made::Channel(Channel::by_descriptors(OwnedFd::from(file), OwnedFd::from(other))))
+    }
+
+    fn most(&self, cell: Cell) -> u64 {
+        if cell.shape.producers().max(cell.shape.consumers()) > 1 { MOST } else { u64::MAX }
     }
 
     fn sender(&self, cell: Cell, end: End) -> Result<Box<dyn Sender>> {
