@@ -6,10 +6,14 @@
 //! `-- --test` each benchmark moves a few messages and checks them. The round trips, and what else
 //! the harness measures, are those of `segring bench`; this is for watching figures over time.
 //!
+//! What begins with `mpmc` goes from many processes to many, all checked in the same way.
+//!
 //! `cargo bench --bench transports -- 'u64|ring'` runs those whose name matches.
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use segring_bench::{Catalogue, Cell, DEFAULT_SIZES, Mode, Pair, Stage, Started};
+use segring_bench::{
+    Catalogue, Cell, DEFAULT_SIZES, MANY_RING, Mode, Pair, SYSV_QUEUE, Shape, Stage, Started,
+};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,15 +28,26 @@ fn or_end<T>(result: anyhow::Result<T>) -> T {
 
 /// What a group's title says.
 fn title(cell: Cell) -> String {
-    match cell.mode {
-        Mode::RoundTrip => format!("round trip of {} bytes", cell.size),
-        _ => format!("{} bytes, {}", cell.size, cell.mode.name()),
+    match (cell.shape, cell.mode) {
+        (Shape::OneToOne, Mode::RoundTrip) => format!("round trip of {} bytes", cell.size),
+        (Shape::OneToOne, mode) => format!("{} bytes, {}", cell.size, mode.name()),
+        (shape, mode) => format!("mpmc: {shape}, {} bytes, {}", cell.size, mode.name()),
     }
+}
+
+/// Between many: what watching needs.
+fn many(catalogue: &Catalogue) -> Vec<Cell> {
+    let names = [MANY_RING, SYSV_QUEUE];
+    let shapes = [1, 2].map(Shape::square);
+    let mut cells = catalogue.many_cells(&[8, 56, 1024], &shapes, &names.map(|name| format!("={name}")));
+    cells.retain(|cell| names.contains(&cell.transport) && cell.mode != Mode::Handover);
+    cells
 }
 
 fn measure(criterion: &mut Criterion, stage: &Stage<'_>, cells: &[Cell]) {
     let mut cells = cells.to_vec();
-    cells.sort_by_key(|cell| (cell.size, cell.mode.name()));
+    let many = |cell: &Cell| cell.shape != Shape::OneToOne;
+    cells.sort_by_key(|cell| (many(cell), cell.size, cell.shape.producers(), cell.mode.name()));
     for same in cells.chunk_by(|a, b| title(*a) == title(*b)) {
         let mut group = criterion.benchmark_group(title(same[0]));
         group.throughput(match same[0].mode {
@@ -65,6 +80,7 @@ fn main() -> ExitCode {
     let stage = or_end(Stage::set(&catalogue));
     // What this system cannot do is left out, aloud.
     let mut cells = catalogue.cells(&DEFAULT_SIZES, &[]);
+    cells.extend(many(&catalogue));
     cells.retain(|&cell| match or_end(stage.impossible(cell)) {
         None => true,
         Some(why) => {

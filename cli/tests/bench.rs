@@ -119,13 +119,21 @@ fn every_transport_moves_verified_messages_and_leaves_nothing() {
 fn check_rows(rows: &[Value]) {
     let transports: BTreeSet<&str> = rows.iter().filter_map(|row| row["transport"].as_str()).collect();
     let wanted = "bare blocks, bare futex, bare one line, bare stamped lines, bare two lines, byte ring, fifo, \
-                  file lock, pipe, posix queue, ring, robust mutex, sysv queue, tcp, textbook, unix socket";
+                  file lock, mpmc ring, pipe, posix queue, ring, robust mutex, sysv queue, tcp, textbook, \
+                  unix socket";
     assert_eq!(transports.into_iter().collect::<Vec<_>>().join(", "), wanted);
     for mode in ["single", "bulk", "in place", "round trip"] {
         assert!(rows.iter().any(|row| row["transport"] == "ring" && row["mode"] == mode), "{mode}");
     }
+    let many = |row: &&Value| row["producers"] == 2 && row["consumers"] == 2;
+    let few: BTreeSet<&str> = rows.iter().filter(many).filter_map(|row| row["transport"].as_str()).collect();
+    assert!(few.into_iter().eq(["mpmc ring", "pipe", "posix queue", "sysv queue"]));
     for row in rows {
         assert!(row["api"].is_string() && row["copies"].is_u64(), "{row}");
+        if many(&row) {
+            check_many(row, 300);
+            continue;
+        }
         assert_eq!((&row["producers"], &row["consumers"]), (&1.into(), &1.into()), "{row}");
         if row["note"].is_string() {
             assert!(row["msgs_per_s"].is_null() && row["ratio_vs_pipe"].is_null(), "{row}");
@@ -154,6 +162,58 @@ fn check_rows(rows: &[Value]) {
         if row["transport"] == "pipe" && (row["mode"] == "single" || row["mode"] == "round trip") {
             assert_eq!(figure("ratio_vs_pipe"), 1.0, "{row}");
         }
+    }
+}
+
+/// A row between many, with so many messages.
+fn check_many(row: &Value, messages: u64) {
+    assert!(row["limit"].is_null() && row["share_of_limit"].is_null(), "{row}");
+    if row["note"].is_string() {
+        assert!(row["msgs_per_s"].is_null() && row["transport"] != "mpmc ring", "{row}");
+        return;
+    }
+    assert_eq!((&row["runs"], &row["verified"]), (&1.into(), &messages.into()), "{row}");
+    assert!(row["msgs_per_s"].as_f64() > Some(0.0), "{row}");
+}
+
+#[test]
+fn many_to_many_every_message_is_checked_and_nothing_is_left() {
+    let args =
+        ["--many", "--quick", "--json", "--rounds", "1", "--messages", "2000", "--shapes", "1p1c,2p4c"];
+    let Some((code, printed, errors)) = run_isolated("many to many", &args, |_| {}) else { return };
+    assert_eq!(code, Some(0), "{errors}");
+    let rows: Vec<Value> = serde_json::from_str(&printed).expect("an array of rows");
+    for (producers, consumers) in [(1, 1), (2, 4)] {
+        let same = |row: &&Value| row["producers"] == producers && row["consumers"] == consumers;
+        let rows: Vec<&Value> = rows.iter().filter(same).collect();
+        let names: BTreeSet<_> = rows.iter().filter_map(|row| row["transport"].as_str()).collect();
+        assert!(names.into_iter().eq(["mpmc ring", "pipe", "posix queue", "sysv queue"]));
+        for mode in ["single", "bulk", "in place", "handover"] {
+            assert!(rows.iter().any(|row| row["transport"] == "mpmc ring" && row["mode"] == mode), "{mode}");
+        }
+        rows.into_iter().for_each(|row| check_many(row, 2000));
+    }
+}
+
+#[test]
+fn one_of_many_that_is_killed_ends_it_with_an_error() {
+    for (filter, role) in [("mpmc", "producer"), ("mpmc", "consumer"), ("sysv", "consumer")] {
+        let act = |shell| {
+            let bench = await_child(shell, "bench");
+            // One that is killed just when it has done its part is not missed: so one after another.
+            while is_alive(bench) {
+                if let Some(&worker) = children(bench, role).last() {
+                    let _ = signal(worker, Signal::SIGKILL);
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let mut args = endless(filter).to_vec();
+        args.extend(["--many", "--shapes", "2p2c"]);
+        let Some((ended, _, errors)) = run_isolated("one of many", &args, act) else { return };
+        assert_eq!(ended, Some(1), "{errors}");
+        assert!(errors.contains(&format!("the {role} was killed by signal 9")), "{errors}");
+        assert!(errors.contains("56 bytes, 2p2c: "), "which transport: {errors}");
     }
 }
 
