@@ -1,4 +1,4 @@
-//! The bytes of version 0.2, one by one: header, seats, cursors and slots of a ring of each layout,
+//! The bytes of version 0.3, one by one: header, seats, cursors and slots of a ring of each layout,
 //! read by raw `shmat`. A test that fails here has found a change of the format, which needs a new
 //! version number, and a new line in `docs/layout.md`.
 
@@ -11,7 +11,7 @@ use raw::RawSegment;
 use segring::{Layout, mpmc, spsc};
 use std::fmt::Write;
 
-// 0000: magic, ready, ABI 0.2; 0010: features, kind, layout, seats; 0020: capacity, slots; 0030: stride,
+// 0000: magic, ready, ABI 0.3; 0010: features, kind, layout, seats; 0020: capacity, slots; 0030: stride,
 // payload size; 0040: alignment; 0050: lengths of name and schema; 0060: offsets of seats, cursors,
 // entries, slots; 0080: all bytes, generation of the set; 01e8: schema; 0400, 0480: seats; 0500, 0580,
 // 0600: producer, consumer, state; 1000: slots. On an exchange ring also 00a0: hands of a seat, and their offset.
@@ -156,10 +156,31 @@ fn an_exchange_ring() {
     compare(&raw, EXCHANGE);
 }
 
+#[test]
+fn an_inline_ring() {
+    let name = TestName::new("golden");
+    let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(128).seats(2).create().unwrap();
+    assert_eq!(ring.stats().unwrap().layout, Layout::Inline);
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    for i in 0..9 {
+        tx.try_push(0xA0 + i).unwrap();
+        assert_eq!(rx.try_pop(), Ok(0xA0 + i));
+    }
+    assert_eq!(tx.push_slice(&[0xB0, 0xB1, 0xB2, 0xB3, 0xB4]), Ok(5));
+    let whole: Vec<u64> = (0..64).map(|i| 0xC000 + i / 32).collect();
+    assert_eq!(tx.push_slice(&whole), Ok(64));
+    tx.try_push(0xD0).unwrap();
+    assert_eq!(rx.pop_slice(&mut [0; 2]), Ok(2));
+    tx.close().unwrap();
+    let raw = RawSegment::attach(ring.id());
+    check_variable(&raw, &name, ring.stats().unwrap().sem_id);
+    compare(&raw, INLINE);
+}
+
 /// Slots of 32 bytes: 16 of payload, and the stamp (position + 1) in the last eight. Message 4 has taken
 /// the place of message 0.
 const STAMPED: &str = "
-    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 02 00
+    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 03 00
     0010: 00 00 00 00 01 00 00 00 00 00 00 00 02 00 00 00
     0020: 04 00 00 00 00 00 00 00 04 00 00 00 00 00 00 00
     0030: 20 00 00 00 00 00 00 00 10 00 00 00 00 00 00 00
@@ -187,7 +208,7 @@ const STAMPED: &str = "
 
 /// Slots of 8 bytes; the producer has closed the ring (600) and left (400).
 const DENSE: &str = "
-    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 02 00
+    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 03 00
     0010: 01 00 00 00 01 00 00 00 01 00 00 00 02 00 00 00
     0020: 04 00 00 00 00 00 00 00 04 00 00 00 00 00 00 00
     0030: 08 00 00 00 00 00 00 00 08 00 00 00 00 00 00 00
@@ -208,7 +229,7 @@ const DENSE: &str = "
 
 /// Length and payload, padding (ff) at the wrap, and the ledgers of both sides (508, 588).
 const BYTES: &str = "
-    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 02 00
+    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 03 00
     0010: 00 00 00 00 02 00 00 00 01 00 00 00 02 00 00 00
     0020: 00 10 00 00 00 00 00 00 00 10 00 00 00 00 00 00
     0030: 01 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00
@@ -241,7 +262,7 @@ const BYTES: &str = "
 /// The hands of both seats (680, 780; those that are never used: 700, 800), two entries (880), six slots.
 /// Both hints are 8: they are moved once in eight positions.
 const EXCHANGE: &str = "
-    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 02 00
+    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 03 00
     0010: 00 00 00 00 03 00 00 00 01 00 00 00 02 00 00 00
     0020: 02 00 00 00 00 00 00 00 06 00 00 00 00 00 00 00
     0030: 40 00 00 00 00 00 00 00 08 00 00 00 00 00 00 00
@@ -271,4 +292,49 @@ const EXCHANGE: &str = "
     10c0: 02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
     1100: 01 00 00 00 00 00 00 00 a7 00 00 00 00 00 00 00
     1140: 04 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+";
+
+/// Two lines of notes (680, 700: never used), of positions 9 and 10; 128 entries of 16 bytes (780), four blocks
+/// (1000). Nine entries are in lap 1, with the values they had in lap 0; of a batch of five in block 0 three are
+/// left; block 1 has 64; a message; the mark of closing.
+const INLINE: &str = "
+    0000: 53 45 47 52 49 4e 47 00 01 00 ad 5e 00 00 03 00
+    0010: 04 00 00 00 03 00 00 00 02 00 00 00 02 00 00 00
+    0020: 80 00 00 00 00 00 00 00 04 00 00 00 00 00 00 00
+    0030: 00 02 00 00 00 00 00 00 08 00 00 00 00 00 00 00
+    0040: 08 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0060: 00 04 00 00 00 00 00 00 00 05 00 00 00 00 00 00
+    0070: 80 07 00 00 00 00 00 00 00 10 00 00 00 00 00 00
+    0080: 00 20 00 00 00 00 00 00 02 00 00 00 00 00 00 00
+    00a0: 00 00 00 00 00 00 00 00 80 06 00 00 00 00 00 00
+    0400: 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+    0430: 01 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0480: 01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00
+    04b0: 02 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0500: 08 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0580: 08 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    0600: 01 00 00 00 00 00 00 00 00 00 00 00 01 00 00 00
+    0610: 00 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00
+    0620: 00 00 00 00 02 00 00 00 00 00 00 00 00 00 00 00
+    0680: 0a 00 00 00 00 00 00 00 0b 00 00 00 00 00 00 00
+    0780: 00 00 00 02 00 00 00 00 a0 00 00 00 00 00 00 00
+    0790: 00 00 00 02 00 00 00 00 a1 00 00 00 00 00 00 00
+    07a0: 00 00 00 02 00 00 00 00 a2 00 00 00 00 00 00 00
+    07b0: 00 00 00 02 00 00 00 00 a3 00 00 00 00 00 00 00
+    07c0: 00 00 00 02 00 00 00 00 a4 00 00 00 00 00 00 00
+    07d0: 00 00 00 02 00 00 00 00 a5 00 00 00 00 00 00 00
+    07e0: 00 00 00 02 00 00 00 00 a6 00 00 00 00 00 00 00
+    07f0: 00 00 00 02 00 00 00 00 a7 00 00 00 00 00 00 00
+    0800: 00 00 00 02 00 00 00 00 a8 00 00 00 00 00 00 00
+    0810: 00 00 03 01 00 00 00 00 00 00 00 00 00 00 00 00
+    0820: 01 00 40 01 00 00 00 00 00 00 00 00 00 00 00 00
+    0830: 00 00 00 01 00 00 00 00 d0 00 00 00 00 00 00 00
+    0840: 00 00 80 00 00 00 00 00 00 00 00 00 00 00 00 00
+    11d0: 00 00 00 00 00 00 00 00 b0 00 00 00 00 00 00 00
+    11e0: b1 00 00 00 00 00 00 00 b2 00 00 00 00 00 00 00
+    11f0: b3 00 00 00 00 00 00 00 b4 00 00 00 00 00 00 00
+    1200: 00 c0 00 00 00 00 00 00 00 c0 00 00 00 00 00 00
+    *
+    1300: 01 c0 00 00 00 00 00 00 01 c0 00 00 00 00 00 00
+    *
 ";

@@ -1,6 +1,6 @@
 //! How a ring is made or found.
 
-use crate::layout::geometry::{RECORD_LEN, Shape};
+use crate::layout::geometry::{RECORD_LEN, Shape, can_be_inline};
 use crate::layout::header::Kind;
 use crate::layout::slot::Layout;
 use crate::region::{Context, Error, Expect, HugePages, Name, Recipe, Region};
@@ -60,6 +60,8 @@ pub struct Builder<R> {
     /// Exchange rings: seats, and hands of each.
     pub(super) seats: u32,
     pub(super) in_hand: u32,
+    /// Messages are to be taken in place, and to come back from the dead: they need slots.
+    pub(super) redelivery: bool,
     /// Exchange rings of records: the longest one, in bytes.
     pub(super) max_record: usize,
     ring: PhantomData<fn() -> R>,
@@ -97,6 +99,7 @@ impl<R: RingType> Builder<R> {
             allowed_users: Vec::new(),
             seats: 64,
             in_hand: 1,
+            redelivery: false,
             max_record: 4096,
             ring: PhantomData,
         }
@@ -184,8 +187,10 @@ impl<R: RingType> Builder<R> {
         })?;
         let kind: Kind = R::kind();
         let (seats, in_hand) = if kind.is_mpmc() { (self.seats, self.in_hand) } else { (2, 0) };
+        let inline = kind == Kind::Mpmc && !self.redelivery && can_be_inline(payload_size, payload_align);
+        let (layout, in_hand) = if inline { (Layout::Inline, 0) } else { (self.layout, in_hand) };
         Ok(Recipe {
-            shape: Shape { kind, layout: self.layout, capacity, payload_size, payload_align, seats, in_hand },
+            shape: Shape { kind, layout, capacity, payload_size, payload_align, seats, in_hand },
             mode: self.mode,
             schema: self.schema.clone().unwrap_or_default(),
             huge: self.huge,

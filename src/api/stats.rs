@@ -55,9 +55,9 @@ pub struct Stats {
     /// Bytes of the segment.
     pub bytes: u64,
     /// Messages committed since the ring was created. On a stamped ring it may lag behind a slice
-    /// that is being pushed.
+    /// that is being pushed. With [`Layout::Inline`] a batch of them counts as one here, and not in `len`.
     pub pushed: u64,
-    /// Messages released since the ring was created.
+    /// Messages released since the ring was created. See `pushed`.
     pub popped: u64,
     /// Messages in the ring.
     pub len: u64,
@@ -130,7 +130,11 @@ pub(crate) fn positions(region: &Region) -> Option<(u64, u64)> {
             let (_, pushed) = bytes::progress(&cursors.producer).ok()?;
             (pushed, popped)
         }
-        Kind::Mpmc | Kind::MpmcBytes => region.with_exchange_view(|view| mpmc::progress(view).ok())?,
+        Kind::Mpmc | Kind::MpmcBytes => {
+            let slots = region.with_exchange_view(|view| mpmc::progress(view).ok());
+            let progress = slots.or_else(|| region.with_inline_view(|view| mpmc::progress(view).ok()));
+            progress.flatten()?
+        }
     };
     Some((pushed, popped))
 }
@@ -140,6 +144,13 @@ const LOOKS: u32 = 100;
 
 /// Messages in the ring: never more than fit.
 pub(crate) fn len(region: &Region) -> u64 {
+    let inline = region.with_inline_view(|view| {
+        let (tail, head) = mpmc::progress(view).ok()?;
+        Some(mpmc::inline::count(view, tail, head))
+    });
+    if let Some(len) = inline {
+        return len.unwrap_or_default();
+    }
     let shape = region.geometry().shape;
     let most = match shape.kind {
         Kind::Spsc | Kind::Mpmc | Kind::MpmcBytes => shape.capacity,
@@ -221,6 +232,7 @@ fn sides(region: &Region, cx: &Context<'_>) -> Result<Sides, Error> {
     let held = region.with_exchange_view(|view| {
         (0..view.hand_count()).filter(|hand| mpmc::repair::holds(view, *hand)).count() as u64
     });
+    let held = held.unwrap_or_default();
     let survey = region.survey(false).map_err(|e| cx.os("semctl(GETALL)", e))?;
     let known = survey.is_some();
     let survey = survey.unwrap_or_default();

@@ -52,6 +52,11 @@ impl Entry {
         (self.0 & SLOT_MASK) as u32
     }
 
+    #[inline(always)]
+    pub(crate) fn is_full(self) -> bool {
+        self.0 & FULL_BIT != 0
+    }
+
     /// Nothing new may be pushed here, once this lap's message is gone.
     #[inline(always)]
     pub(crate) fn is_closed(self) -> bool {

@@ -8,7 +8,7 @@ use super::cursors::Cursors;
 use super::exchange::{Entry, HandLine, Op, OwnedSlot};
 use super::view::{Keep, Trust};
 use crate::sync::shared::{copy_in, copy_out};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, ask_to_write};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use zerocopy::FromBytes;
@@ -28,6 +28,9 @@ pub(crate) struct ExchangeParts {
     /// Where the payload begins in a slot.
     pub(crate) payload_offset: usize,
 }
+
+/// Bytes of a slot that are asked for ahead.
+const ASK_MOST: usize = 512;
 
 /// Entries, hands and slots.
 pub(crate) struct ExchangeView {
@@ -120,6 +123,21 @@ impl ExchangeView {
         // SAFETY: the first eight bytes of a slot, 64-aligned; used as an atomic only: the payload
         // begins behind them.
         unsafe { AtomicU64::from_ptr(self.slot(slot).cast()) }
+    }
+
+    /// Asks for the lines of the slot in this entry, to be written soon, if the entry is full, or is not.
+    #[inline(always)]
+    pub(crate) fn ask_for(&self, position: u64, full: bool) {
+        let entry = Entry(self.entry(position).load(Ordering::Relaxed));
+        if entry.is_full() != full {
+            return;
+        }
+        let slot = self.slot(entry.slot());
+        let mut line = 0;
+        while line < self.parts.stride.min(ASK_MOST) {
+            ask_to_write(slot.wrapping_add(line));
+            line += 64;
+        }
     }
 
     #[inline(always)]

@@ -6,8 +6,10 @@
 use super::cursors::Cursors;
 use super::exchange::{self, HandLine};
 use super::header::{HEADER_LEN, Header, Kind};
+use super::inline::{self, BLOCK_BYTES, BlockLine, Cell};
 use super::seat::SeatRecord;
 use super::slot::{Layout, STAMPED_MAX, stamped_stride};
+use crate::sync::can_exchange_pairs;
 
 /// Slots start on a page, so that a copy of a large message stays on as few pages as possible.
 const PAGE: u64 = 4096;
@@ -29,7 +31,7 @@ pub(crate) struct Shape {
     pub(crate) payload_size: u64,
     pub(crate) payload_align: u32,
     pub(crate) seats: u32,
-    /// Hands of each seat; 0 on an SPSC ring.
+    /// Hands of each seat; 0 on an SPSC ring, and where the messages lie in the entries.
     pub(crate) in_hand: u32,
 }
 
@@ -41,7 +43,7 @@ pub(crate) struct Geometry {
     pub(crate) slot_count: u64,
     pub(crate) seats_offset: u64,
     pub(crate) cursors_offset: u64,
-    /// 0 on an SPSC ring, as the next.
+    /// 0 on an SPSC ring, as the next. A line for each seat where the messages lie in the entries.
     pub(crate) hands_offset: u64,
     pub(crate) entries_offset: u64,
     pub(crate) slots_offset: u64,
@@ -53,7 +55,7 @@ pub(crate) struct Geometry {
 pub(crate) enum BadShape {
     /// Capacity 0 or not a power of two.
     Capacity,
-    /// Payload of size 0, alignment over 128, or too large for stamped slots.
+    /// Payload of size 0, alignment over 128, or too large for stamped slots or for entries.
     Payload,
     /// More bytes than any ring may have.
     TooLarge,
@@ -61,6 +63,11 @@ pub(crate) enum BadShape {
     Seats,
     /// More entries and hands than there are numbers for slots.
     TooManySlots,
+}
+
+/// Whether such messages can lie in the entries, here.
+pub(crate) fn can_be_inline(size: u64, align: u32) -> bool {
+    size <= inline::WORD && u64::from(align) <= inline::WORD && can_exchange_pairs()
 }
 
 impl Shape {
@@ -92,11 +99,18 @@ impl Shape {
                 }
                 1
             }
+            (Kind::Mpmc, Layout::Inline) => {
+                if self.payload_size > inline::WORD || u64::from(align) > inline::WORD {
+                    return Err(BadShape::Payload);
+                }
+                BLOCK_BYTES as u64
+            }
             (Kind::Mpmc, _) => exchange_stride(self.payload_size, align).ok_or(BadShape::TooLarge)?,
             (Kind::MpmcBytes, _) => {
                 let record = self.payload_size.checked_add(RECORD_LEN).ok_or(BadShape::TooLarge)?;
                 exchange_stride(record, RECORD_LEN as u32).ok_or(BadShape::TooLarge)?
             }
+            (Kind::Spsc, Layout::Inline) => return Err(BadShape::Payload),
             (Kind::Spsc, Layout::Dense) => self.payload_size,
             (Kind::Spsc, Layout::Stamped) => {
                 let fits = usize::try_from(self.payload_size).is_ok_and(|n| n <= STAMPED_MAX);
@@ -107,8 +121,12 @@ impl Shape {
             }
         };
         let hands = self.hands()?;
-        // On an exchange ring each hand owns a slot, besides those in the entries.
-        let slot_count = self.capacity + hands;
+        let slot_count = if self.is_inline() {
+            u64::from(self.seats) * inline::blocks_per_seat(self.capacity)
+        } else {
+            // On an exchange ring each hand owns a slot, besides those in the entries.
+            self.capacity + hands
+        };
         if self.kind.is_mpmc() && slot_count > exchange::SLOTS_MAX {
             return Err(BadShape::TooManySlots);
         }
@@ -120,8 +138,14 @@ impl Shape {
         let (mut hands_offset, mut entries_offset) = (0, 0);
         if self.kind.is_mpmc() {
             hands_offset = end;
-            entries_offset = hands_offset + hands * size_of::<HandLine>() as u64;
-            end = entries_offset + self.capacity * size_of::<u64>() as u64;
+            let (lines, entry) = if self.is_inline() {
+                (u64::from(self.seats) * size_of::<BlockLine>() as u64, size_of::<Cell>() as u64)
+            } else {
+                (hands * size_of::<HandLine>() as u64, size_of::<u64>() as u64)
+            };
+            entries_offset = hands_offset + lines;
+            let entries = self.capacity.checked_mul(entry).filter(|n| *n <= SLOTS_MAX);
+            end = entries_offset + entries.ok_or(BadShape::TooLarge)?;
         }
         let slots_offset = end.next_multiple_of(PAGE);
         Ok(Geometry {
@@ -137,11 +161,20 @@ impl Shape {
         })
     }
 
-    /// All hands of all seats: 0 on an SPSC ring, which has two seats.
+    /// Whether it has hands, and slots to exchange.
+    pub(crate) fn has_hands(&self) -> bool {
+        self.kind.is_mpmc() && !self.is_inline()
+    }
+
+    /// Whether the messages lie in the entries.
+    pub(crate) fn is_inline(&self) -> bool {
+        self.kind == Kind::Mpmc && self.layout == Layout::Inline
+    }
+
+    /// All hands of all seats: 0 on an SPSC ring, which has two seats, and where nothing is held.
     fn hands(&self) -> Result<u64, BadShape> {
-        let many = self.kind.is_mpmc();
-        let seats = if many { 1..=exchange::SEATS_MAX } else { 2..=2 };
-        let in_hand = if many { 1..=exchange::IN_HAND_MAX } else { 0..=0 };
+        let seats = if self.kind.is_mpmc() { 1..=exchange::SEATS_MAX } else { 2..=2 };
+        let in_hand = if self.has_hands() { 1..=exchange::IN_HAND_MAX } else { 0..=0 };
         if !seats.contains(&self.seats) || !in_hand.contains(&self.in_hand) {
             return Err(BadShape::Seats);
         }
@@ -169,6 +202,7 @@ impl Geometry {
             layout: match h.slot_layout {
                 0 => Layout::Stamped,
                 1 => Layout::Dense,
+                2 => Layout::Inline,
                 _ => return None,
             },
             capacity: h.capacity,
@@ -195,6 +229,7 @@ impl Geometry {
         h.slot_layout = match self.shape.layout {
             Layout::Stamped => 0,
             Layout::Dense => 1,
+            Layout::Inline => 2,
         };
         h.capacity = self.shape.capacity;
         h.payload_size = self.shape.payload_size;

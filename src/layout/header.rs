@@ -2,6 +2,7 @@
 //! never read again.
 
 use super::LINE;
+use crate::sync::can_exchange_pairs;
 use memoffset::offset_of;
 use static_assertions::{assert_impl_all, const_assert_eq};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -21,8 +22,13 @@ pub(crate) const HEADER_LEN: usize = 1024;
 pub(crate) const FEATURE_EPHEMERAL: u32 = 1;
 /// Feature bit: made with huge pages.
 pub(crate) const FEATURE_HUGE: u32 = 2;
-/// All feature bits that this version knows. An unknown bit refuses the attach.
-pub(crate) const FEATURES_KNOWN: u32 = FEATURE_EPHEMERAL | FEATURE_HUGE;
+/// Feature bit: exchanges two words at once.
+pub(crate) const FEATURE_PAIRS: u32 = 4;
+
+/// All feature bits that this version knows, on this processor. An unknown bit refuses the attach.
+pub(crate) fn features_known() -> u32 {
+    FEATURE_EPHEMERAL | FEATURE_HUGE | if can_exchange_pairs() { FEATURE_PAIRS } else { 0 }
+}
 
 /// Which ring a segment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +91,7 @@ pub(crate) struct Header {
     pub(crate) abi_minor: u16,
     pub(crate) features: u32,
     pub(crate) kind: u32,
-    /// 0 stamped, 1 dense. Of meaning on a typed SPSC ring only.
+    /// 0 stamped, 1 dense: of meaning on a typed SPSC ring only. 2: in the entries, on a typed ring of many.
     pub(crate) slot_layout: u32,
     pub(crate) seats: u32,
     /// Messages; bytes on a byte ring.

@@ -4,9 +4,9 @@
 //! offset 0      header        1024 bytes   written once, by the creator
 //!        1024   seats         128 each     who is here (life itself is in the semaphores)
 //!        …      cursors       3 × 128      producer line, consumer line, state line
-//!        …      hands         128 each     exchange rings only: what each participant owns
-//!        …      entries       8 each       exchange rings only: the ring itself
-//!        …      slots         to the end   the messages (page-aligned)
+//!        …      hands         128 each     rings of many only: what each participant owns
+//!        …      entries       8 or 16 each rings of many only: the ring itself
+//!        …      slots         to the end   the messages, or blocks of them (page-aligned)
 //! ```
 //! The diagrams with every byte are in `docs/layout.md`.
 #![allow(unsafe_code)]
@@ -19,6 +19,9 @@ pub(crate) mod exchange_view;
 pub(crate) mod geometry;
 #[cfg(not(segring_loom))]
 pub(crate) mod header;
+pub(crate) mod inline;
+#[cfg(not(segring_loom))]
+pub(crate) mod inline_view;
 #[cfg(not(segring_loom))]
 pub(crate) mod seat;
 pub(crate) mod slot;
@@ -32,4 +35,4 @@ pub(crate) const LINE: usize = 128;
 /// The version of the layout. Major 0 is unstable: only equal versions attach to each other.
 pub(crate) const ABI_MAJOR: u16 = 0;
 /// The minor version, see [`ABI_MAJOR`].
-pub(crate) const ABI_MINOR: u16 = 2;
+pub(crate) const ABI_MINOR: u16 = 3;

@@ -1,6 +1,6 @@
 //! How one message of a fixed size lies in its slot.
 
-/// Where a typed ring keeps its commit mark.
+/// Where a typed ring keeps its messages and their commit marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Layout {
@@ -9,8 +9,11 @@ pub enum Layout {
     /// message per call.
     Stamped,
     /// Slots lie without gaps and one cursor commits them. The default for larger payloads, best for
-    /// bulk at any size, and the only one with slices in place.
+    /// bulk at any size, and the only one with slices in place. What an exchange ring's slots say, too.
     Dense,
+    /// Messages of up to 8 bytes lie in the entries themselves: an [`mpmc::Ring`](crate::mpmc::Ring) of such,
+    /// unless it is to hold messages in hands. Not of SPSC rings.
+    Inline,
 }
 
 impl Layout {

@@ -25,6 +25,8 @@ pub(crate) struct CursorsView {
 
 // SAFETY: a pointer to atomics in memory that the view keeps mapped.
 unsafe impl Send for CursorsView {}
+// SAFETY: as above: all of it is atomics.
+unsafe impl Sync for CursorsView {}
 
 impl CursorsView {
     /// # Safety

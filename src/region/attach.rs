@@ -6,7 +6,7 @@ use super::map::Mapping;
 use super::set::{ADMIN, SemSet};
 use super::{Name, Region};
 use crate::layout::geometry::Geometry;
-use crate::layout::header::{FEATURES_KNOWN, Header, Kind, MAGIC, READY};
+use crate::layout::header::{Header, Kind, MAGIC, READY, features_known};
 use crate::layout::{ABI_MAJOR, ABI_MINOR};
 use crate::sync::{Ordering, fence};
 use crate::sys::{process, shm};
@@ -131,12 +131,12 @@ impl Region {
         cx: &Context<'_>,
     ) -> Result<(SemSet, Geometry), Error> {
         if (header.abi_major, header.abi_minor) != (ABI_MAJOR, ABI_MINOR)
-            || header.features & !FEATURES_KNOWN != 0
+            || header.features & !features_known() != 0
         {
             return Err(Error::WrongAbi {
                 ring: cx.ring(),
                 found: format!("{}.{} (features {:#x})", header.abi_major, header.abi_minor, header.features),
-                ours: format!("{ABI_MAJOR}.{ABI_MINOR} (features {FEATURES_KNOWN:#x})"),
+                ours: format!("{ABI_MAJOR}.{ABI_MINOR} (features {:#x})", features_known()),
             });
         }
         refuse_other_users("segment", stat.cuid, &expect.allowed_users, cx)?;

@@ -19,7 +19,9 @@ use super::set::{ADMIN, LockAttempt, Maker, SemSet};
 use super::{Expect, Name, Region};
 use crate::layout::exchange::{IN_HAND_MAX, SEATS_MAX, SLOTS_MAX};
 use crate::layout::geometry::{BadShape, Geometry, Shape};
-use crate::layout::header::{FEATURE_EPHEMERAL, FEATURE_HUGE, Header, Kind, MAGIC, READY, SCHEMA_MAX};
+use crate::layout::header::{
+    FEATURE_EPHEMERAL, FEATURE_HUGE, FEATURE_PAIRS, Header, Kind, MAGIC, READY, SCHEMA_MAX,
+};
 use crate::layout::{ABI_MAJOR, ABI_MINOR};
 use crate::sync::Ordering;
 use crate::sys::{Errno, memory, process, shm, time};
@@ -115,7 +117,7 @@ fn check_recipe(recipe: &Recipe, cx: &Context<'_>) -> Result<Geometry, Error> {
                 "max_record is 0: records need at least one byte of room".to_owned()
             }
             BadShape::Payload => format!(
-                "a payload of {} bytes, aligned to {}, cannot have this layout: stamped slots take up to 56 bytes, and alignments go up to 128",
+                "a payload of {} bytes, aligned to {}, cannot have this layout: stamped slots take up to 56 bytes, entries up to 8 and only on rings of many, and alignments go up to 128",
                 recipe.shape.payload_size, recipe.shape.payload_align
             ),
             BadShape::TooLarge => format!(
@@ -398,6 +400,9 @@ fn initialise(
     header.abi_minor = ABI_MINOR;
     header.features =
         if huge { FEATURE_HUGE } else { 0 } | if recipe.ephemeral { FEATURE_EPHEMERAL } else { 0 };
+    if geometry.shape.is_inline() {
+        header.features |= FEATURE_PAIRS;
+    }
     geometry.describe(&mut header);
     header.sem_id = set.id;
     header.set_generation = generation;
@@ -413,7 +418,7 @@ fn initialise(
     header.schema_len = schema.len() as u16;
     mapping.write_header(&header);
     if geometry.shape.kind.is_mpmc() {
-        super::views::initialise_exchange(&mapping, &geometry);
+        super::views::initialise_entries(&mapping, &geometry);
     }
     // Release: SYNC(ready), pairs with the Acquire load in `readiness`. The last store of all.
     mapping.ready().store(READY, Ordering::Release);

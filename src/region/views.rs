@@ -6,6 +6,8 @@ use crate::layout::cursors::Cursors;
 use crate::layout::exchange_view::{ExchangeParts, ExchangeView};
 use crate::layout::geometry::{Geometry, payload_offset};
 use crate::layout::header::Kind;
+use crate::layout::inline;
+use crate::layout::inline_view::{InlineParts, InlineView};
 use crate::layout::slot::Layout;
 use crate::layout::view::{ByteSlots, CursorsView, DenseSlots, StampedSlots};
 use std::ptr::NonNull;
@@ -33,8 +35,28 @@ fn exchange_parts(mapping: &Mapping, geometry: &Geometry) -> ExchangeParts {
     }
 }
 
-/// What the creator of an exchange ring writes before the ready mark.
-pub(super) fn initialise_exchange(mapping: &Mapping, geometry: &Geometry) {
+/// Where the parts of a ring lie whose messages are in its entries.
+fn inline_parts(mapping: &Mapping, geometry: &Geometry) -> InlineParts {
+    let shape = geometry.shape;
+    InlineParts {
+        cursors: mapping.at(geometry.cursors_offset).cast(),
+        lines: mapping.at(geometry.hands_offset).cast(),
+        cells: mapping.at(geometry.entries_offset).cast(),
+        blocks: mapping.at(geometry.slots_offset),
+        capacity: shape.capacity,
+        seats: shape.seats,
+        blocks_per_seat: inline::blocks_per_seat(shape.capacity) as u32,
+    }
+}
+
+/// What the creator of a ring of many writes before the ready mark.
+pub(super) fn initialise_entries(mapping: &Mapping, geometry: &Geometry) {
+    if geometry.shape.is_inline() {
+        let parts = inline_parts(mapping, geometry);
+        // SAFETY: as below.
+        let view = unsafe { InlineView::new(parts, Arc::new(())) };
+        return view.initialise();
+    }
     let parts = exchange_parts(mapping, geometry);
     // SAFETY: the geometry is that of this segment, whose size it has given; the view ends with this
     // function, and the mapping does not.
@@ -43,22 +65,49 @@ pub(super) fn initialise_exchange(mapping: &Mapping, geometry: &Geometry) {
 }
 
 impl Region {
-    /// The entries, hands and slots of an exchange ring.
-    pub(crate) fn exchange_view(self: &Arc<Self>) -> ExchangeView {
-        assert!(self.geometry.shape.kind.is_mpmc(), "an exchange view of an SPSC ring");
+    /// The entries, hands and slots of an exchange ring. `None`: it has none.
+    pub(crate) fn exchange_view(self: &Arc<Self>) -> Option<ExchangeView> {
+        if !self.geometry.shape.has_hands() {
+            return None;
+        }
         let parts = exchange_parts(&self.mapping, &self.geometry);
         // SAFETY: the geometry, checked against the segment's size, has room for all parts, aligned;
         // the region keeps them mapped.
-        unsafe { ExchangeView::new(parts, self.clone()) }
+        Some(unsafe { ExchangeView::new(parts, self.clone()) })
     }
 
-    /// A look at the entries, hands and slots of an exchange ring, for as long as `look` takes.
-    pub(crate) fn with_exchange_view<R>(&self, look: impl FnOnce(&ExchangeView) -> R) -> R {
-        assert!(self.geometry.shape.kind.is_mpmc(), "an exchange view of an SPSC ring");
+    /// The entries and blocks of a ring whose messages lie in its entries. `None`: it has slots.
+    pub(crate) fn inline_view(self: &Arc<Self>) -> Option<InlineView> {
+        if !self.geometry.shape.is_inline() {
+            return None;
+        }
+        let parts = inline_parts(&self.mapping, &self.geometry);
+        // SAFETY: the geometry, checked against the segment's size, has room for all parts, aligned;
+        // the region keeps them mapped.
+        Some(unsafe { InlineView::new(parts, self.clone()) })
+    }
+
+    /// A look at the entries of such a ring, for as long as `look` takes. `None`: it has slots.
+    pub(crate) fn with_inline_view<R>(&self, look: impl FnOnce(&InlineView) -> R) -> Option<R> {
+        if !self.geometry.shape.is_inline() {
+            return None;
+        }
+        let parts = inline_parts(&self.mapping, &self.geometry);
+        // SAFETY: as in `inline_view`; the region outlives the view, which ends here.
+        let view = unsafe { InlineView::new(parts, Arc::new(())) };
+        Some(look(&view))
+    }
+
+    /// A look at the entries, hands and slots of an exchange ring, for as long as `look` takes. `None`: it
+    /// has none.
+    pub(crate) fn with_exchange_view<R>(&self, look: impl FnOnce(&ExchangeView) -> R) -> Option<R> {
+        if !self.geometry.shape.has_hands() {
+            return None;
+        }
         let parts = exchange_parts(&self.mapping, &self.geometry);
         // SAFETY: as in `exchange_view`; the region outlives the view, which ends here.
         let view = unsafe { ExchangeView::new(parts, Arc::new(())) };
-        look(&view)
+        Some(look(&view))
     }
 
     fn slots_base(&self) -> NonNull<u8> {
@@ -85,6 +134,7 @@ impl Region {
                 // `capacity` slots of this size from here on; the region keeps them mapped.
                 TypedSlots::Dense(unsafe { DenseSlots::new(base, shape.capacity, self.clone()) })
             }
+            Layout::Inline => unreachable!("no SPSC ring has this layout"),
             Layout::Stamped => {
                 // SAFETY: as above, with the stride of stamped slots.
                 TypedSlots::Stamped(unsafe { StampedSlots::new(base, shape.capacity, self.clone()) })

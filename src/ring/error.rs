@@ -41,6 +41,12 @@ pub enum RingError {
     /// for: call `trust_peers` on that one.
     #[error("this handle was not made by trust_peers()")]
     Untrusted,
+    /// This ring keeps its messages in its entries, where nothing can be built, taken or held: make it with
+    /// [`redelivery`](crate::Builder::redelivery) or [`in_hand`](crate::Builder::in_hand), or use `push` and `pop`.
+    #[error(
+        "this ring keeps its messages in its entries, not in slots: make it with redelivery() or in_hand() to work in place"
+    )]
+    NotInPlace,
     /// Every hand of this consumer holds a message: release one, or ask for more with
     /// [`in_hand`](crate::Builder::in_hand) when the ring is made.
     #[error("every hand of this consumer holds a message; release one first")]

@@ -10,8 +10,13 @@ pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fen
 #[cfg(segring_loom)]
 pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+mod pair;
 #[cfg(not(segring_loom))]
 pub(crate) mod shared;
+
+pub(crate) use pair::Pair;
+#[cfg(not(segring_loom))]
+pub(crate) use pair::can_exchange_pairs;
 
 /// The light half of an asymmetric barrier: stops the compiler. The heavy half, on the sleeping
 /// side, stops the processors (`membarrier`).
@@ -41,4 +46,17 @@ pub(crate) fn pause() {
     core::hint::spin_loop();
     #[cfg(segring_loom)]
     loom::thread::yield_now();
+}
+
+/// Asks for the line of `at`, to be written soon. A hint: it does not fault, wherever the address is.
+#[cfg(not(segring_loom))]
+#[inline(always)]
+pub(crate) fn ask_to_write<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: touches nothing. Processors that do not know it take it for a no-op.
+    unsafe {
+        core::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }

@@ -121,7 +121,7 @@ fn histories() -> u64 {
 }
 
 fn create(name: &TestName, capacity: usize) -> Ring {
-    Ring::builder(name.name()).capacity(capacity).seats(2 * WORKERS_MAX as u32 + 2).create().expect("create")
+    Ring::builder(name.name()).capacity(capacity).seats(2 * WORKERS_MAX as u32 + 2).redelivery(true).create().expect("create")
 }
 
 fn fail(calls: &[Call], shape: (usize, usize), seed: u64) -> ! {

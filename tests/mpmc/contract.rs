@@ -71,7 +71,7 @@ fn the_contract_of_names() {
 fn a_full_ring_and_each_capacity() {
     for capacity in [1, 2, 4, 64] {
         let name = TestName::new("full");
-        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(capacity).create().unwrap();
+        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(capacity).redelivery(true).create().unwrap();
         let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
         for lap in 0..5 {
             for i in 0..capacity as u64 {
@@ -124,7 +124,7 @@ fn records_of_any_length() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let name = TestName::new("refused");
-    let build = || mpmc::Ring::<u64>::builder(name.name());
+    let build = || mpmc::Ring::<u64>::builder(name.name()).redelivery(true);
     let refused = |error: Error, word: &str| {
         assert!(matches!(error, Error::BadOption { .. }) && error.to_string().contains(word), "{error}");
     };
@@ -153,7 +153,7 @@ fn what_does_not_fit_is_refused() {
 #[test]
 fn the_peers_are_told_once_when_the_last_one_goes() {
     let name = TestName::new("gone");
-    let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(2).create().unwrap();
+    let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(2).redelivery(true).create().unwrap();
     let mut rx = ring.consumer().unwrap();
     let (mut a, b) = (ring.producer().unwrap(), ring.producer().unwrap());
     a.push(1).unwrap();
@@ -178,7 +178,7 @@ fn the_peers_are_told_once_when_the_last_one_goes() {
 #[test]
 fn nobody_has_come_yet() {
     let name = TestName::new("never");
-    let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(1).create().unwrap();
+    let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(1).redelivery(true).create().unwrap();
     let stats = Observer::attach(name.name()).unwrap().stats().unwrap();
     assert_eq!((stats.producer, stats.consumer), (Peer::NeverJoined, Peer::NeverJoined));
     let mut rx = ring.consumer().unwrap();
@@ -192,7 +192,7 @@ fn nobody_has_come_yet() {
 #[test]
 fn many_seats_are_taken_and_given_back() {
     let name = TestName::new("seats");
-    let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(4).seats(300).create().unwrap();
+    let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(4).seats(300).redelivery(true).create().unwrap();
     let mut all: Vec<_> = (0..299).map(|_| ring.producer().unwrap()).collect();
     let mut rx = ring.consumer().unwrap();
     assert!(matches!(ring.producer(), Err(Error::SeatsFull { seats: 300, .. })));
@@ -212,7 +212,7 @@ fn many_seats_are_taken_and_given_back() {
 #[test]
 fn an_ephemeral_ring_goes_with_the_last_seat() {
     let name = TestName::new("ephemeral");
-    let ring = mpmc::Ring::<u64>::builder(name.name()).ephemeral(true).create().unwrap();
+    let ring = mpmc::Ring::<u64>::builder(name.name()).ephemeral(true).redelivery(true).create().unwrap();
     let (tx, rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
     drop(tx);
     assert!(crate::common::objects(name.key()).0);

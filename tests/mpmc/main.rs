@@ -10,6 +10,7 @@ mod names;
 mod raw;
 mod stuck;
 mod threads;
+mod words;
 mod wrap;
 
 /// Children of these tests start here.

@@ -78,7 +78,7 @@ fn threads_go_around_together() {
     let _watchdog = watchdog("threads around the wrap");
     for capacity in [1u64, 4] {
         let name = TestName::new("wrap-threads");
-        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(capacity as usize).create().unwrap();
+        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(capacity as usize).redelivery(true).create().unwrap();
         advance(&RawSegment::attach(ring.id()), capacity, (1 << 39) * capacity - 500);
         let sum: u64 = std::thread::scope(|scope| {
             for who in 0..2u64 {
@@ -102,7 +102,7 @@ fn threads_go_around_together() {
 fn a_handle_that_has_slept_half_the_laps() {
     for laps in [(1u64 << 38) - 1, 1 << 38, (1 << 38) + 1, (1 << 39) - 2] {
         let name = TestName::new("slept");
-        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(2).create().unwrap();
+        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(2).redelivery(true).create().unwrap();
         let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
         tx.try_push(1).unwrap();
         assert_eq!(rx.try_pop(), Ok(1));
@@ -117,5 +117,167 @@ fn a_handle_that_has_slept_half_the_laps() {
         tx.try_push(2).unwrap();
         assert_eq!(rx.try_pop(), Ok(2), "{laps} laps");
         assert_eq!(rx.try_pop(), Err(RingError::Empty));
+    }
+}
+
+/// The same of a ring whose messages lie in its entries, of 16 bytes each.
+fn advance_words(raw: &RawSegment, capacity: u64, position: u64) {
+    let cursors = raw.get_u64(CURSORS_OFFSET) as usize;
+    let entries = raw.get_u64(ENTRIES_OFFSET) as usize;
+    for cursor in [cursors, cursors + 128] {
+        raw.put_u64(cursor, position);
+    }
+    for i in 0..capacity {
+        let next = position + (i.wrapping_sub(position) & (capacity - 1));
+        raw.put_u64(entries + 16 * i as usize, (next / capacity) << 25);
+    }
+}
+
+/// Pushes until the ring is full: `len` at a time, of which a producer of a small ring has one batch in it.
+fn fill(tx: &mut mpmc::Producer<u64>, next: &mut u64, len: u64) {
+    loop {
+        let slice: Vec<u64> = (*next..*next + len).collect();
+        match tx.push_slice(&slice).unwrap() {
+            0 => break,
+            n => *next += n as u64,
+        }
+    }
+}
+
+fn words_around(capacity: u64, position: u64) {
+    let _watchdog = watchdog("words around the wrap");
+    let name = TestName::new("wrap");
+    let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(capacity as usize).create().unwrap();
+    advance_words(&RawSegment::attach(ring.id()), capacity, position);
+    assert_eq!(ring.len(), 0);
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    let (mut next, mut expected, mut into) = (0, 0, [0; 3]);
+    let rounds = 24;
+    for round in 0..rounds {
+        // Singles, batches, and batches that a predecessor has left in the ring.
+        fill(&mut tx, &mut next, if round % 3 == 0 { 1 } else { 5 });
+        assert_eq!(tx.try_push(0).unwrap_err().error, RingError::Full);
+        assert_eq!(ring.len() as u64, capacity);
+        if round % 3 == 2 {
+            drop(tx);
+            tx = ring.producer().unwrap();
+            assert_eq!(tx.push_slice(&[0; 5]), Ok(0));
+            // The batch is in front: a place for one message, and the block is not free before that.
+            while ring.len() as u64 == capacity {
+                assert_eq!((rx.try_pop(), expected), (Ok(expected), expected), "round {round}");
+                expected += 1;
+            }
+            fill(&mut tx, &mut next, 5);
+        }
+        loop {
+            let n = rx.pop_slice(&mut into).unwrap();
+            assert!(into[..n].iter().copied().eq(expected..expected + n as u64), "round {round}: {into:?}");
+            expected += n as u64;
+            if n == 0 {
+                break;
+            }
+        }
+        assert_eq!(rx.try_pop(), Err(RingError::Empty));
+    }
+    assert_eq!(expected, next);
+    // Positions are entries.
+    let stats = ring.stats().unwrap();
+    let entries = position + rounds * capacity + rounds / 3;
+    assert_eq!((stats.pushed, stats.popped), (entries, entries));
+    // Newcomers find their place by the shared hints.
+    let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+    assert_eq!((tx.push_slice(&[5; 5]), rx.pop_slice(&mut into)), (Ok(5), Ok(3)));
+    tx.close().unwrap();
+    assert_eq!((rx.pop_slice(&mut into), rx.try_pop()), (Ok(2), Err(RingError::Closed)));
+}
+
+#[test]
+fn laps_of_words_go_around() {
+    for capacity in [1, 2, 8] {
+        for before in [0, 1, 3, 5 * capacity] {
+            words_around(capacity, (1 << 39) * capacity - before);
+        }
+    }
+}
+
+/// A block is noted with its whole position, which an entry knows modulo its laps only.
+#[test]
+fn a_block_is_found_again_around_the_wrap() {
+    for capacity in [1u64, 2, 8] {
+        for before in [1, 2, 8] {
+            let name = TestName::new("wrap");
+            let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(capacity as usize).create().unwrap();
+            advance_words(&RawSegment::attach(ring.id()), capacity, (1 << 39) * capacity - before);
+            let mut rx = ring.consumer().unwrap();
+            for lap in 0..2 * before {
+                // Each is the successor of the one before, on its seat.
+                let mut tx = ring.producer().unwrap();
+                assert_eq!(tx.push_slice(&[lap, 1, 2, 3, 4]), Ok(5), "capacity {capacity}, lap {lap}");
+                drop(tx);
+                let mut tx = ring.producer().unwrap();
+                let one = usize::from(capacity > 1);
+                assert_eq!(tx.push_slice(&[9, 8, 7, 6, 5]), Ok(one), "its block is in the ring");
+                drop(tx);
+                let mut into = [0; 9];
+                assert_eq!(rx.pop_slice(&mut into), Ok(5 + one));
+                assert_eq!(into[..5], [lap, 1, 2, 3, 4]);
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_with_batches_go_around_together() {
+    let _watchdog = watchdog("threads around the wrap");
+    for capacity in [1u64, 4] {
+        let name = TestName::new("wrap-threads");
+        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(capacity as usize).create().unwrap();
+        advance_words(&RawSegment::attach(ring.id()), capacity, (1 << 39) * capacity - 300);
+        let sum: u64 = std::thread::scope(|scope| {
+            for who in 0..2u64 {
+                let mut tx = ring.producer().unwrap();
+                scope.spawn(move || {
+                    let mut next = who * 3000;
+                    while next < (who + 1) * 3000 {
+                        let len = (next % 9).min((who + 1) * 3000 - next);
+                        let slice: Vec<u64> = (next..next + len).collect();
+                        match tx.push_slice(&slice).unwrap() as u64 {
+                            0 => {
+                                tx.push(next).unwrap();
+                                next += 1;
+                            }
+                            n => next += n,
+                        }
+                    }
+                });
+            }
+            let mut rx = ring.consumer().unwrap();
+            let other = scope.spawn(move || (0..3000).map(|_| rx.pop().unwrap()).sum::<u64>());
+            let mut rx = ring.consumer().unwrap();
+            let (mut left, mut sum, mut into) = (3000, 0, [0; 7]);
+            while left > 0 {
+                rx.wait_for_message(None).unwrap();
+                let most = left.min(7);
+                let n = rx.pop_slice(&mut into[..most]).unwrap();
+                sum += into[..n].iter().sum::<u64>();
+                left -= n;
+            }
+            sum + other.join().unwrap()
+        });
+        assert_eq!(sum, (0..6000).sum());
+    }
+}
+
+#[test]
+fn a_handle_of_words_that_has_slept_half_the_laps() {
+    for laps in [(1u64 << 38) - 1, 1 << 38, (1 << 38) + 1, (1 << 39) - 2] {
+        let name = TestName::new("slept");
+        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(2).create().unwrap();
+        let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+        assert_eq!((tx.push_slice(&[1; 4]), rx.pop_slice(&mut [0; 4])), (Ok(4), Ok(4)));
+        advance_words(&RawSegment::attach(ring.id()), 2, laps * 2);
+        assert_eq!((tx.push_slice(&[2; 4]), rx.pop_slice(&mut [0; 4])), (Ok(4), Ok(4)), "{laps} laps");
+        tx.try_push(2).unwrap();
+        assert_eq!((rx.try_pop(), rx.try_pop()), (Ok(2), Err(RingError::Empty)), "{laps} laps");
     }
 }

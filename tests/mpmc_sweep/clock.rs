@@ -31,7 +31,7 @@ pub(crate) fn jump() {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> libc::c_int {
     let step = STEP.load(SeqCst);
-    if step == 0 || clock != libc::CLOCK_MONOTONIC {
+    if step == 0 || ![libc::CLOCK_MONOTONIC, libc::CLOCK_MONOTONIC_COARSE].contains(&clock) {
         // SAFETY: the caller's promise.
         return unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) } as libc::c_int;
     }

@@ -1,7 +1,7 @@
 //! Which instructions of an operation matter most: those that change a word.
 
 use crate::harness::Rng;
-use crate::sweep::Stage;
+use crate::sweep::Staged;
 use crate::victim::Place;
 
 /// How much is swept.
@@ -52,43 +52,38 @@ pub(crate) struct Course {
 
 impl Course {
     /// Leads somebody through it; then somebody else to each change.
-    pub(crate) fn of(stage: impl Fn() -> nix::Result<Stage>) -> nix::Result<Self> {
-        let first = stage()?;
-        let mut course = Self { length: 0, long: first.op.is_long(), changes: Vec::new() };
+    pub(crate) fn of<S: Staged>(stage: impl Fn() -> nix::Result<S>) -> nix::Result<Self> {
+        let mut first = stage()?;
+        let mut course = Self { length: 0, long: first.is_long(), changes: Vec::new() };
         if !course.long {
             let mut last = 0;
-            let Stage { world, mut victim, before, .. } = first;
-            while victim.step()? {
+            while first.victim().step()? {
                 course.length += 1;
                 let place = Place { calls: 0, steps: course.length };
-                course.note(&mut last, world.snapshot().changes_since(&before), place);
+                course.note(&mut last, first.changes(), place);
             }
-            drop(victim);
-            world.discard();
+            first.discard();
             return Ok(course);
         }
         // How many changes there are at the mark, at the end of each call, and at the end.
         let mut changes = vec![0];
-        let Stage { world, mut victim, before, .. } = first;
-        while victim.skip_call()? {
-            changes.push(world.snapshot().changes_since(&before));
+        while first.victim().skip_call()? {
+            changes.push(first.changes());
         }
-        changes.push(world.snapshot().changes_since(&before));
-        drop(victim);
-        world.discard();
+        changes.push(first.changes());
+        first.discard();
         course.length = changes.len() as u64 - 2;
         for (calls, around) in (0..).zip(changes.windows(2)).filter(|(_, around)| around[0] != around[1]) {
-            let Stage { world, mut victim, before, .. } = stage()?;
-            victim.run(Place { calls, steps: 0 })?;
+            let mut stage = stage()?;
+            stage.victim().run(Place { calls, steps: 0 })?;
             let mut last = around[0];
             for steps in 1.. {
-                if last == around[1] || !victim.step()? {
+                if last == around[1] || !stage.victim().step()? {
                     break;
                 }
-                course.note(&mut last, world.snapshot().changes_since(&before), Place { calls, steps });
+                course.note(&mut last, stage.changes(), Place { calls, steps });
             }
-            drop(victim);
-            world.discard();
+            stage.discard();
         }
         Ok(course)
     }

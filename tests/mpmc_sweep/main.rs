@@ -16,6 +16,9 @@
 //! ones beside them, and some more. `SEGRING_SWEEP=N`: about N points more of every operation;
 //! `SEGRING_SWEEP=all`: every instruction (of joining, waiting and repairing: 200).
 //! `SEGRING_SWEEP_ONLY=TryPush`: one operation only.
+//!
+//! - *inline*: the same of a ring whose messages lie in its entries. Nothing comes back there, nothing is
+//!   repaired; whoever sits down on the dead one's seat finds its blocks.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -24,6 +27,7 @@ mod harness;
 
 mod clock;
 mod course;
+mod inline;
 mod ops;
 mod repair;
 mod stops;
@@ -63,6 +67,14 @@ fn child_main() {
         "stopped" => {
             stay_on(0);
             sweep::sweep(name, rng, effort, &sweep::stopping())
+        }
+        "inline killed" => {
+            stay_on(1);
+            inline::sweep(name, rng, effort, &sweep::killing())
+        }
+        "inline stopped" => {
+            stay_on(1);
+            inline::sweep(name, rng, effort, &sweep::stopping())
         }
         _ => {
             stay_on(1);
@@ -105,6 +117,16 @@ fn killed_at_every_instruction() {
 #[test]
 fn stopped_at_every_instruction() {
     run("stopped");
+}
+
+#[test]
+fn inline_killed_at_every_instruction() {
+    run("inline killed");
+}
+
+#[test]
+fn inline_stopped_at_every_instruction() {
+    run("inline stopped");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::common::{TestName, say};
 use crate::course::{Course, Effort};
 use crate::harness::{Rng, Shared};
 use crate::ops::{Op, Report};
-use crate::sweep::{Form, Stage, Sweep, killing, points, stopping};
+use crate::sweep::{Form, Stage, Staged, Sweep, killing, points, stopping};
 use crate::victim::Place;
 use crate::world::{Then, World};
 
@@ -123,7 +123,7 @@ pub(crate) fn sweep(name: &TestName, rng: &mut Rng, effort: Effort) -> nix::Resu
         for case in cases {
             let mut repair = Repair { sweep, dead: Shared::create(), case, place };
             let course = Course::of(|| repair.stage())?;
-            let report = &repair.sweep.report;
+            let report: &Report = &repair.sweep.report;
             let count = points(|| repair.stage(), report, (&course, effort, rng), &forms)?;
             all += count.all();
             let meanwhile = case.meanwhile.map_or(String::new(), |then| format!(", then {then:?}"));

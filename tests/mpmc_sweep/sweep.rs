@@ -19,6 +19,21 @@ pub(crate) enum Form {
     Stop { calls: u64 },
 }
 
+/// Somebody at its mark, on a ring of some kind.
+pub(crate) trait Staged: Sized {
+    /// What a victim says of itself.
+    type Report;
+    /// Whether it is one of those with thousands of instructions.
+    fn is_long(&self) -> bool;
+    fn victim(&mut self) -> &mut Victim;
+    /// How many words have changed since the mark.
+    fn changes(&self) -> u64;
+    /// Kills it, and removes the ring as it is.
+    fn discard(self);
+    /// Leads it there, lets it happen, and settles. Says how many words were changed.
+    fn play(self, at: Place, form: Form, report: &Self::Report) -> nix::Result<u64>;
+}
+
 /// Somebody at its mark, and the words as they were then.
 pub(crate) struct Stage {
     pub(crate) world: World,
@@ -29,9 +44,27 @@ pub(crate) struct Stage {
     pub(crate) dead: usize,
 }
 
-impl Stage {
-    /// Leads it there, lets it happen, and settles. Says how many words were changed.
-    pub(crate) fn play(self, at: Place, form: Form, report: &Report) -> nix::Result<u64> {
+impl Staged for Stage {
+    type Report = Report;
+
+    fn is_long(&self) -> bool {
+        self.op.is_long()
+    }
+
+    fn victim(&mut self) -> &mut Victim {
+        &mut self.victim
+    }
+
+    fn changes(&self) -> u64 {
+        self.world.snapshot().changes_since(&self.before)
+    }
+
+    fn discard(self) {
+        drop(self.victim);
+        self.world.discard();
+    }
+
+    fn play(self, at: Place, form: Form, report: &Report) -> nix::Result<u64> {
         let Self { mut world, mut victim, op, before, dead } = self;
         let running = victim.run(at)?;
         let words = world.snapshot();
@@ -87,9 +120,9 @@ impl<'a> Sweep<'a> {
 const WAYS: usize = 2;
 
 /// The points of one operation, or of one repair.
-pub(crate) fn points(
-    stage: impl Fn() -> nix::Result<Stage>,
-    report: &Report,
+pub(crate) fn points<S: Staged>(
+    stage: impl Fn() -> nix::Result<S>,
+    report: &S::Report,
     (course, effort, rng): (&Course, Effort, &mut Rng),
     forms: &[Form],
 ) -> nix::Result<Count> {
@@ -144,7 +177,7 @@ pub(crate) fn sweep(name: &TestName, rng: &mut Rng, effort: Effort, forms: &[For
         }
         sweep.turned = rng.below(12);
         let course = Course::of(|| sweep.fresh(op))?;
-        let count = points(|| sweep.fresh(op), &sweep.report, (&course, effort, rng), forms)?;
+        let count = points(|| sweep.fresh(op), &*sweep.report, (&course, effort, rng), forms)?;
         all += count.all();
         say(&count.line(&format!("{op:?} at {}", sweep.turned), &course));
     }

@@ -1,8 +1,8 @@
 //! A child that is led through one operation, instruction by instruction.
 
-use crate::common::{TestName, die_with_parent};
-use crate::harness::{Shared, trace};
-use crate::ops::{self, Op, Report};
+use crate::common::die_with_parent;
+use crate::harness::trace;
+use crate::ops;
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
@@ -31,9 +31,8 @@ pub(crate) struct Victim {
 }
 
 impl Victim {
-    /// Forks one, which prepares its operation and stops there.
-    pub(crate) fn start(op: Op, name: &TestName, report: &Shared<Report>) -> nix::Result<Self> {
-        report.clear();
+    /// Forks one, which acts: it prepares its operation and stops there.
+    pub(crate) fn start(act: impl FnOnce()) -> nix::Result<Self> {
         // SAFETY: this process has no other thread that holds a lock: it is a child made for this.
         let pid = match unsafe { fork() }? {
             ForkResult::Parent { child } => child,
@@ -45,7 +44,7 @@ impl Victim {
                         unsafe { libc::_exit(REFUSED) }
                     }
                     ops::mark();
-                    ops::act(op, name, report);
+                    act();
                 }));
                 // SAFETY: ends the process at once, and touches nothing of what it inherited.
                 unsafe { libc::_exit(i32::from(good.is_err())) }

@@ -2,7 +2,7 @@
 //! against that at once.
 
 use crate::common::TestName;
-use crate::ops::{FIRST, Item, NOW, Op, Report, Ring, SECOND, item, number};
+use crate::ops::{self, FIRST, Item, NOW, Op, Report, Ring, SECOND, item, number};
 use crate::victim::Victim;
 use crate::words::{Snapshot, Words};
 use crate::{harness::Shared, ops::End};
@@ -115,7 +115,8 @@ impl World {
         while self.books.queue.len() < scene.filled {
             assert!(self.books.push(&mut self.tx));
         }
-        let victim = Victim::start(op, name, report)?;
+        report.clear();
+        let victim = Victim::start(|| ops::act(op, name, report))?;
         let books = &mut self.books;
         books.queue.drain(..scene.pops);
         books.in_hand.extend(books.queue.drain(..scene.holds));

@@ -58,7 +58,7 @@ impl AnyRing {
                 Self::Bytes(ByteRing::builder(name).capacity(bytes).create().unwrap())
             }
             Kind::Mpmc => {
-                let builder = mpmc::Ring::builder(name).capacity(CAPACITY).seats(SEATS);
+                let builder = mpmc::Ring::builder(name).capacity(CAPACITY).seats(SEATS).redelivery(true);
                 Self::Mpmc(builder.create().unwrap())
             }
             Kind::MpmcBytes => {

@@ -245,36 +245,6 @@ impl<const N: usize> Receiver for PolledReceiver<N> {
     }
 }
 
-/// TODO(bulk): `tx.push_slice(messages)`, when the ring has it. How many there was room for.
-fn push_slice<const N: usize>(
-    tx: &mut mpmc::Producer<[u64; N]>,
-    messages: &[[u64; N]],
-) -> Result<usize, RingError> {
-    for (pushed, message) in messages.iter().enumerate() {
-        match tx.try_push_ref(message) {
-            Ok(()) => {}
-            Err(RingError::Full) => return Ok(pushed),
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(messages.len())
-}
-
-/// TODO(bulk): `rx.pop_slice(into)`, when the ring has it. How many came.
-fn pop_slice<const N: usize>(
-    rx: &mut mpmc::Consumer<[u64; N]>,
-    into: &mut [[u64; N]],
-) -> Result<usize, RingError> {
-    for (popped, message) in into.iter_mut().enumerate() {
-        match rx.try_pop_into(message) {
-            Ok(()) => {}
-            Err(RingError::Empty) => return Ok(popped),
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(into.len())
-}
-
 struct BulkSender<const N: usize> {
     tx: mpmc::Producer<[u64; N]>,
     batch: Vec<[u64; N]>,
@@ -290,7 +260,7 @@ impl<const N: usize> Sender for BulkSender<N> {
             fill_all(left, next);
             next += len as u64;
             while !left.is_empty() {
-                let pushed = push_slice(&mut self.tx, left).context("push_slice")?;
+                let pushed = self.tx.push_slice(left).context("push_slice")?;
                 if pushed == 0 {
                     self.tx.wait_for_room(None).context("wait_for_room")?;
                 }
@@ -334,7 +304,7 @@ impl<const N: usize> Receiver for BulkReceiver<N> {
 
     fn collect(&mut self, tally: &mut Tally) -> Result<()> {
         loop {
-            let popped = pop_slice(&mut self.rx, &mut self.batch).context("pop_slice")?;
+            let popped = self.rx.pop_slice(&mut self.batch).context("pop_slice")?;
             if popped == 0 {
                 self.rx.wait_for_message(None).context("wait_for_message")?;
             }

@@ -370,8 +370,8 @@ impl Trusted<ByteConsumer> {
         let trust = self.handle.core.member.trusted()?;
         let max = self.handle.max;
         let held = self.handle.core.hold(taken).ok_or(RingError::HandsFull)?;
-        let (membership, hand) = &held.0;
-        let len = length(membership.memory(), hand.slot().0, max);
+        let (_, hand) = &held.0;
+        let len = length(self.core.memory(), hand.slot().0, max);
         let job = ByteJob::new(held, trust, *len.as_ref().unwrap_or(&0));
         if len.is_err() {
             // Given up: nobody could read it.

@@ -2,6 +2,7 @@
 
 use super::job::Job;
 use super::taker::{Taken, Taker};
+use super::words::{self, WordTaker};
 use crate::api::handle::handle_methods;
 use crate::api::payload::Payload;
 use crate::api::trusted::Trusted;
@@ -18,13 +19,58 @@ use std::time::Duration;
 /// taken and not released is kept by its [`Job`]s. Killed at any instruction, what it held comes back to
 /// another, marked.
 pub struct Consumer<T> {
-    core: Taker,
+    core: Core,
     item: PhantomData<fn() -> T>,
+}
+
+/// By the ring's layout.
+enum Core {
+    Slots(Taker),
+    /// Of a type that fits into an entry.
+    Words(WordTaker),
+}
+
+macro_rules! each {
+    ($core:expr, $of:ident => $do:expr) => {
+        match $core {
+            Core::Slots($of) => $do,
+            Core::Words($of) => $do,
+        }
+    };
+}
+
+impl Core {
+    fn waits(&self) -> &crate::ring::wait::WaitState {
+        each!(self, core => core.waits())
+    }
+
+    fn trust(&mut self, trust: crate::layout::view::Trust) {
+        each!(self, core => core.trust(trust));
+    }
+
+    /// To take in place.
+    fn slots(&mut self) -> Result<&mut Taker, RingError> {
+        match self {
+            Self::Slots(core) => Ok(core),
+            Self::Words(_) => Err(RingError::NotInPlace),
+        }
+    }
+}
+
+/// Copies what was taken, and commits.
+#[inline(always)]
+fn read<T: Payload>(core: &mut Taker, taken: Taken) -> T {
+    core.copy(taken, |memory, slot| memory.read(slot))
 }
 
 impl<T: Payload> Consumer<T> {
     pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
-        Taker::join(region).map(|core| Self { core, item: PhantomData })
+        let core = if words::fits::<T>() && region.geometry().shape.is_inline() {
+            Core::Words(WordTaker::join(region)?)
+        } else {
+            Core::Slots(Taker::join(region)?)
+        };
+        Ok(Self { core, item: PhantomData })
     }
 
     /// Pops one message. Lock-free. Now and then, every 100 ms at most, it looks for dead seats before it pops,
@@ -53,13 +99,13 @@ impl<T: Payload> Consumer<T> {
     /// ```
     #[inline(always)]
     pub fn try_pop(&mut self) -> Result<T, RingError> {
-        let taken = self.core.try_take()?;
-        Ok(self.read(taken))
-    }
-
-    #[inline(always)]
-    fn read(&mut self, taken: Taken) -> T {
-        self.core.copy(taken, |memory, slot| memory.read(slot))
+        match &mut self.core {
+            Core::Slots(core) => {
+                let taken = core.try_take()?;
+                Ok(read(core, taken))
+            }
+            Core::Words(core) => core.try_pop(),
+        }
     }
 
     /// The same, into memory that is there already: for payloads that must not cross the stack.
@@ -68,9 +114,33 @@ impl<T: Payload> Consumer<T> {
     /// As [`try_pop`](Consumer::try_pop); `into` is untouched then.
     #[inline(always)]
     pub fn try_pop_into(&mut self, into: &mut T) -> Result<(), RingError> {
-        let taken = self.core.try_take()?;
-        self.core.copy(taken, |memory, slot| memory.read_into(slot, into));
+        match &mut self.core {
+            Core::Slots(core) => {
+                let taken = core.try_take()?;
+                core.copy(taken, |memory, slot| memory.read_into(slot, into));
+            }
+            Core::Words(core) => *into = core.try_pop()?,
+        }
         Ok(())
+    }
+
+    /// Pops as many as are there, in order, up to the length of `into`; says how many. Lock-free. 0 when there
+    /// is none, and for an empty slice. What lies in `into` behind them may have been written over.
+    ///
+    /// Each message is taken by itself, or with others of its batch: between two of them other consumers may
+    /// take some. Whatever is not taken stays in the ring, for anybody. Killed in here, a consumer has taken
+    /// the first ones, some of which it may not have delivered: on a ring with slots the one that it was at;
+    /// on one of messages of up to 8 bytes ([`Layout::Inline`](crate::Layout::Inline)) up to 64, those that it
+    /// has just taken out of one entry.
+    ///
+    /// # Errors
+    /// As [`try_pop`](Consumer::try_pop) but for `Empty`, if nothing was popped.
+    #[inline]
+    pub fn pop_slice(&mut self, into: &mut [T]) -> Result<usize, RingError> {
+        match &mut self.core {
+            Core::Slots(core) => core.pop_all(into, |memory, slot, into| memory.read_into(slot, into)),
+            Core::Words(core) => core.pop_slice(into),
+        }
     }
 
     /// Pops one message; waits while the ring is empty, and looks for dead seats meanwhile. Blocking.
@@ -81,8 +151,13 @@ impl<T: Payload> Consumer<T> {
     /// ever come); [`Removed`](RingError::Removed) when none can come any more.
     #[inline]
     pub fn pop(&mut self) -> Result<T, RingError> {
-        let taken = self.core.take(|_| None)?;
-        Ok(self.read(taken))
+        match &mut self.core {
+            Core::Slots(core) => {
+                let taken = core.take(|_| None)?;
+                Ok(read(core, taken))
+            }
+            Core::Words(core) => core.pop(|_| None),
+        }
     }
 
     /// The same, for a limited time. A time-out of zero still pops what is there; `Duration::MAX`
@@ -91,8 +166,13 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// As [`pop`](Consumer::pop), and [`TimedOut`](RingError::TimedOut).
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<T, RingError> {
-        let taken = self.core.take(|member| member.deadline(timeout))?;
-        Ok(self.read(taken))
+        match &mut self.core {
+            Core::Slots(core) => {
+                let taken = core.take(|member| member.deadline(timeout))?;
+                Ok(read(core, taken))
+            }
+            Core::Words(core) => core.pop(|core| core.deadline(timeout)),
+        }
     }
 
     /// Pops one message into memory that is there already; waits while the ring is empty. Blocking.
@@ -101,8 +181,13 @@ impl<T: Payload> Consumer<T> {
     /// As [`pop`](Consumer::pop); `into` is untouched then.
     #[inline]
     pub fn pop_into(&mut self, into: &mut T) -> Result<(), RingError> {
-        let taken = self.core.take(|_| None)?;
-        self.core.copy(taken, |memory, slot| memory.read_into(slot, into));
+        match &mut self.core {
+            Core::Slots(core) => {
+                let taken = core.take(|_| None)?;
+                core.copy(taken, |memory, slot| memory.read_into(slot, into));
+            }
+            Core::Words(core) => *into = core.pop(|_| None)?,
+        }
         Ok(())
     }
 
@@ -112,19 +197,24 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// As [`pop_timeout`](Consumer::pop_timeout).
     pub fn wait_for_message(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
-        let deadline = timeout.and_then(|t| self.core.deadline(t));
-        self.core.wait_for_message(deadline)
+        each!(&mut self.core, core => {
+            let deadline = timeout.and_then(|t| core.deadline(t));
+            core.wait_for_message(deadline)
+        })
     }
 
     /// Whether the last message that this consumer popped had been taken before, by one that did not
     /// release it: killed, or handed back. It may have been worked on.
     pub fn redelivered(&self) -> bool {
-        self.core.redelivered
+        match &self.core {
+            Core::Slots(core) => core.redelivered,
+            Core::Words(_) => false,
+        }
     }
 
     /// Whether the ring is closed. Messages may still be in it.
     pub fn is_closed(&self) -> bool {
-        self.core.is_closed()
+        each!(&self.core, core => core.is_closed())
     }
 
     handle_methods!(core);
@@ -135,12 +225,13 @@ impl<T: Payload> Trusted<Consumer<T>> {
     /// `in_hand` at once. Lock-free, and nobody ever waits for the release.
     ///
     /// # Errors
-    /// As [`Consumer::try_pop`], and [`Untrusted`](RingError::Untrusted).
+    /// As [`Consumer::try_pop`], and [`Untrusted`](RingError::Untrusted);
+    /// [`NotInPlace`](RingError::NotInPlace) on a ring whose messages lie in its entries.
     ///
     /// ```
     /// # use segring::mpmc;
     /// # let name = format!("doc-mpmc-take-{}", std::process::id());
-    /// # let ring = mpmc::Ring::<u64>::builder(&*name).create()?;
+    /// # let ring = mpmc::Ring::<u64>::builder(&*name).redelivery(true).create()?;
     /// # ring.producer()?.push(5)?;
     /// // SAFETY: nobody writes into this segment except through segring.
     /// let mut rx = unsafe { ring.consumer()?.trust_peers() };
@@ -154,9 +245,10 @@ impl<T: Payload> Trusted<Consumer<T>> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn try_take(&mut self) -> Result<Job<T>, RingError> {
-        let trust = self.handle.core.member.trusted()?;
-        let taken = self.handle.core.try_take()?;
-        self.handle.core.hold(taken).map(|held| Job::new(held, trust)).ok_or(RingError::HandsFull)
+        let core = self.handle.core.slots()?;
+        let trust = core.member.trusted()?;
+        let taken = core.try_take()?;
+        core.hold(taken).map(|held| Job::new(held, trust)).ok_or(RingError::HandsFull)
     }
 
     /// The same; waits while the ring is empty. Blocking.
@@ -164,9 +256,10 @@ impl<T: Payload> Trusted<Consumer<T>> {
     /// # Errors
     /// As [`Consumer::pop`], and [`Untrusted`](RingError::Untrusted).
     pub fn take(&mut self) -> Result<Job<T>, RingError> {
-        let trust = self.handle.core.member.trusted()?;
-        let taken = self.handle.core.take(|_| None)?;
-        self.handle.core.hold(taken).map(|held| Job::new(held, trust)).ok_or(RingError::HandsFull)
+        let core = self.handle.core.slots()?;
+        let trust = core.member.trusted()?;
+        let taken = core.take(|_| None)?;
+        core.hold(taken).map(|held| Job::new(held, trust)).ok_or(RingError::HandsFull)
     }
 
     /// The same, for a limited time.
@@ -174,9 +267,10 @@ impl<T: Payload> Trusted<Consumer<T>> {
     /// # Errors
     /// As [`take`](Trusted::take), and [`TimedOut`](RingError::TimedOut).
     pub fn take_timeout(&mut self, timeout: Duration) -> Result<Job<T>, RingError> {
-        let trust = self.handle.core.member.trusted()?;
-        let taken = self.handle.core.take(|member| member.deadline(timeout))?;
-        self.handle.core.hold(taken).map(|held| Job::new(held, trust)).ok_or(RingError::HandsFull)
+        let core = self.handle.core.slots()?;
+        let trust = core.member.trusted()?;
+        let taken = core.take(|member| member.deadline(timeout))?;
+        core.hold(taken).map(|held| Job::new(held, trust)).ok_or(RingError::HandsFull)
     }
 }
 

@@ -27,16 +27,16 @@ impl InHand {
     }
 
     fn get(&self) -> (&ExchangeView, &Hand) {
-        match &self.hand {
-            Some(hand) if self.membership.is_mine() => (self.membership.memory(), hand),
+        match (&self.hand, self.membership.slots()) {
+            (Some(hand), Some(slots)) if self.membership.is_mine() => (slots, hand),
             _ => inherited(),
         }
     }
 
     fn release(&mut self) {
         if let Some(mut hand) = self.hand.take() {
-            if self.membership.is_mine() {
-                hand.release(self.membership.memory());
+            if let Some(slots) = self.membership.slots().filter(|_| self.membership.is_mine()) {
+                hand.release(slots);
                 self.membership.put_back(hand);
                 self.membership.settle();
             }

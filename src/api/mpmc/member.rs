@@ -3,8 +3,7 @@
 
 use super::membership::Membership;
 use super::recover;
-use crate::layout::cursors::REMOVED;
-use crate::layout::exchange_view::ExchangeView;
+use crate::layout::cursors::{Cursors, REMOVED};
 use crate::layout::seat::Role;
 use crate::layout::view::Trust;
 use crate::region::{Adoption, Error, ForkToken, NotWoken, Region, Survey};
@@ -122,8 +121,8 @@ impl Member {
 
     /// Only after [`Member::check`].
     #[inline(always)]
-    pub(crate) fn memory(&self) -> &ExchangeView {
-        self.own.memory()
+    pub(crate) fn cursors(&self) -> &Cursors {
+        self.own.cursors()
     }
 
     fn region(&self) -> &Arc<Region> {
@@ -145,7 +144,7 @@ impl Member {
 
     #[inline(always)]
     fn word(&self, side: Role) -> &AtomicU32 {
-        let state = &self.memory().cursors().state;
+        let state = &self.cursors().state;
         match side {
             Role::Producer => &state.producer_waits,
             Role::Consumer => &state.consumer_waits,
@@ -156,6 +155,12 @@ impl Member {
     #[inline(always)]
     pub(crate) fn wake(&self, side: Role) {
         wait::notify(self, self.word(side));
+    }
+
+    /// The same after as many pushes or pops.
+    #[inline(always)]
+    pub(crate) fn wake_some(&self, side: Role, moved: usize) {
+        wait::notify_some(self, self.word(side), moved);
     }
 
     /// Wakes everybody: the ring has been closed.
@@ -280,7 +285,7 @@ impl Member {
     /// The same, if the last look was long ago. For calls that do not wait and found nothing.
     #[cold]
     pub(crate) fn look_for_dead_at_times(&self, keeps: bool) -> Result<Look, RingError> {
-        if self.own.parking().now() < self.look_at.get() {
+        if self.own.parking().about_now() < self.look_at.get() {
             return Ok(Look::Nothing);
         }
         self.look_for_dead(keeps)
@@ -307,7 +312,7 @@ impl Member {
     }
 
     fn is_flagged_removed(&self) -> bool {
-        self.memory().cursors().state.flags.load(Ordering::Relaxed) & REMOVED != 0
+        self.cursors().state.flags.load(Ordering::Relaxed) & REMOVED != 0
     }
 
     fn is_removed(&self) -> bool {

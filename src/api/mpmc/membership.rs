@@ -1,7 +1,9 @@
 //! A seat of an exchange ring and its hands: one's own, or a dead one's that is being repaired.
 
+use crate::layout::cursors::Cursors;
 use crate::layout::exchange_view::ExchangeView;
 use crate::layout::seat::{Phase, Role};
+use crate::layout::view::CursorsView;
 use crate::region::{Adoption, Context, Error, ForkToken, Parking, Region, Seat};
 use crate::ring::mpmc::{Hand, Message, hint, repair};
 use crate::ring::{RingError, wait};
@@ -11,7 +13,9 @@ use std::sync::Arc;
 /// Kept alive by the handle, and by each message that was taken with one of its hands. The last one gives
 /// the seat back.
 pub(crate) struct Membership {
-    memory: ExchangeView,
+    cursors: CursorsView,
+    /// `None`: the messages lie in the entries, and nobody has hands.
+    slots: Option<ExchangeView>,
     /// Hands that are not in use.
     berths: Box<[Berth]>,
     /// Hands in the berths that hold a message which could not be handed back.
@@ -62,10 +66,13 @@ impl Membership {
 
     fn repair(mut seat: Seat, role: Option<Role>, token: ForkToken) -> Result<Repaired, Error> {
         let region = seat.region().clone();
-        let memory = region.exchange_view();
+        let slots = region.exchange_view();
         let in_hand = region.geometry().shape.in_hand;
         let first = seat.index() * in_hand;
-        let finish = |number| repair::finish(&memory, number).map(|(hand, _)| hand);
+        let finish = |number| {
+            let slots = slots.as_ref().ok_or(RingError::Corrupt)?;
+            repair::finish(slots, number).map(|(hand, _)| hand)
+        };
         let hands: Result<Vec<Hand>, RingError> = (first..first + in_hand).map(finish).collect();
         let Ok(hands) = hands else {
             // Still to be repaired, by somebody who can.
@@ -74,12 +81,24 @@ impl Membership {
         };
         let berths = hands.iter().map(|_| Berth::default()).collect();
         let parking = Parking::after_rmw();
-        Ok((Arc::new(Self { memory, berths, owing: AtomicU32::new(0), role, token, parking, seat }), hands))
+        let cursors = region.cursors_view();
+        let owing = AtomicU32::new(0);
+        Ok((Arc::new(Self { cursors, slots, berths, owing, role, token, parking, seat }), hands))
     }
 
     #[inline(always)]
-    pub(crate) fn memory(&self) -> &ExchangeView {
-        &self.memory
+    pub(crate) fn cursors(&self) -> &Cursors {
+        self.cursors.get()
+    }
+
+    /// Where my hands are, if I have any.
+    #[inline(always)]
+    pub(crate) fn slots(&self) -> Option<&ExchangeView> {
+        self.slots.as_ref()
+    }
+
+    pub(crate) fn seat(&self) -> u32 {
+        self.seat.index()
     }
 
     pub(crate) fn region(&self) -> &Arc<Region> {
@@ -109,7 +128,8 @@ impl Membership {
     /// Puts a hand away. Any thread.
     pub(crate) fn put_back(&self, hand: Hand) {
         let (number, cur, holds) = hand.into_parts();
-        if let Some(berth) = self.berths.get(number as usize % self.berths.len()) {
+        let at = (number as usize).checked_rem(self.berths.len());
+        if let Some(berth) = at.and_then(|at| self.berths.get(at)) {
             // Relaxed: published by the Release below.
             berth.cur.store(cur, Ordering::Relaxed);
             // Release: SYNC(berth), pairs with the Acquire in `take_out`.
@@ -158,14 +178,15 @@ impl Membership {
 
     /// Pushes what a hand holds, marked: for whoever takes next. `Full`: it still holds it.
     pub(crate) fn push_back(&self, hand: &mut Hand) -> Result<(), RingError> {
-        self.push_back_at(hand, &mut hint(&self.memory.cursors().producer))
+        self.push_back_at(hand, &mut hint(&self.cursors().producer))
     }
 
     /// The same, for somebody who knows where he has pushed last.
     pub(crate) fn push_back_at(&self, hand: &mut Hand, tail: &mut u64) -> Result<(), RingError> {
-        hand.stamp(&self.memory, true);
-        hand.try_push(&self.memory, tail, Message::Again)?;
-        wait::notify(self, &self.memory.cursors().state.consumer_waits);
+        let slots = self.slots().ok_or(RingError::Corrupt)?;
+        hand.stamp(slots, true);
+        hand.try_push(slots, tail, Message::Again)?;
+        wait::notify(self, &self.cursors().state.consumer_waits);
         Ok(())
     }
 
@@ -190,7 +211,8 @@ impl Membership {
 
     fn owes_anything(&self) -> bool {
         let first = self.seat.index() * self.berths.len() as u32;
-        (first..).zip(&self.berths).any(|(number, _)| repair::holds(&self.memory, number))
+        let holds = |number| self.slots().is_some_and(|slots| repair::holds(slots, number));
+        (first..).zip(&self.berths).any(|(number, _)| holds(number))
     }
 }
 
@@ -223,7 +245,7 @@ impl Drop for Membership {
         let Some(role) = self.role else { return };
         // Relaxed: a hint to look; who sees it asks the kernel.
         self.region().attendance(role).left.fetch_add(1, Ordering::Relaxed);
-        let state = &self.memory.cursors().state;
+        let state = &self.cursors().state;
         // Who waits for the last of them to go, or for what I could not hand back.
         wait::wake_all(self, &state.consumer_waits);
         wait::wake_all(self, &state.producer_waits);

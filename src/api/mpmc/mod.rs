@@ -35,6 +35,7 @@ mod recover;
 mod ring;
 mod slot;
 mod taker;
+mod words;
 
 pub use bytes::{ByteConsumer, ByteProducer, ByteRing};
 pub use consumer::Consumer;

@@ -2,6 +2,7 @@
 
 use super::pusher::Pusher;
 use super::slot::Slot;
+use super::words::{self, WordPusher};
 use crate::api::handle::handle_methods;
 use crate::api::payload::Payload;
 use crate::api::rejected::Rejected;
@@ -18,13 +19,56 @@ use std::time::Duration;
 /// closing. Killed at any instruction, it has either pushed the message in progress or not, and nobody
 /// waits for it.
 pub struct Producer<T> {
-    core: Pusher,
+    core: Core,
     item: PhantomData<fn(T)>,
+}
+
+/// By the ring's layout.
+enum Core {
+    Slots(Pusher),
+    /// Of a type that fits into an entry.
+    Words(WordPusher),
+}
+
+macro_rules! each {
+    ($core:expr, $of:ident => $do:expr) => {
+        match $core {
+            Core::Slots($of) => $do,
+            Core::Words($of) => $do,
+        }
+    };
+}
+
+impl Core {
+    fn waits(&self) -> &crate::ring::wait::WaitState {
+        each!(self, core => core.waits())
+    }
+
+    fn trust(&mut self, trust: crate::layout::view::Trust) {
+        each!(self, core => core.trust(trust));
+    }
+
+    fn deadline(&self, timeout: Duration) -> Option<u64> {
+        each!(self, core => core.deadline(timeout))
+    }
+
+    /// To build in place.
+    fn slots(&mut self) -> Result<&mut Pusher, RingError> {
+        match self {
+            Self::Slots(core) => Ok(core),
+            Self::Words(_) => Err(RingError::NotInPlace),
+        }
+    }
 }
 
 impl<T: Payload> Producer<T> {
     pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
-        Pusher::join(region).map(|core| Self { core, item: PhantomData })
+        let core = if words::fits::<T>() && region.geometry().shape.is_inline() {
+            Core::Words(WordPusher::join(region)?)
+        } else {
+            Core::Slots(Pusher::join(region)?)
+        };
+        Ok(Self { core, item: PhantomData })
     }
 
     /// Pushes one message, or gives it back. Lock-free.
@@ -55,15 +99,47 @@ impl<T: Payload> Producer<T> {
     /// As [`try_push`](Producer::try_push).
     #[inline(always)]
     pub fn try_push_ref(&mut self, item: &T) -> Result<(), RingError> {
-        self.write(item)?;
-        self.core.publish()
+        match &mut self.core {
+            Core::Slots(core) => {
+                write(core, item)?;
+                core.publish()
+            }
+            Core::Words(core) => core.try_push(item),
+        }
     }
 
-    #[inline(always)]
-    fn write(&mut self, item: &T) -> Result<(), RingError> {
-        let slot = self.core.slot()?;
-        self.core.memory().write(slot, item);
-        Ok(())
+    /// Pushes as many as there is room for, in this order; says how many. Lock-free. 0 when the ring is full,
+    /// and of an empty slice.
+    ///
+    /// Each message has its own place in the order of the queue; those of one call need not follow each other
+    /// directly. On a ring of messages of up to 8 bytes ([`Layout::Inline`](crate::Layout::Inline)) up to 64
+    /// of them go in as a batch: they appear together, one behind the other, and take one entry. Consumers
+    /// share what is in it as if each had been pushed by itself. A producer has as many batches in the ring
+    /// as `capacity / 64`, 16 at most; beyond that it pushes one message in a call. Killed in here, it has
+    /// pushed the first ones, in order, and whole batches only.
+    ///
+    /// # Errors
+    /// [`Closed`](RingError::Closed), [`Corrupt`](RingError::Corrupt), [`Forked`](RingError::Forked), if
+    /// nothing was pushed.
+    ///
+    /// ```
+    /// # use segring::mpmc;
+    /// # let name = format!("doc-mpmc-push-slice-{}", std::process::id());
+    /// # let ring = mpmc::Ring::<u64>::builder(&*name).create()?;
+    /// # let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
+    /// assert_eq!(tx.push_slice(&[1, 2, 3, 4, 5])?, 5);
+    /// let mut some = [0; 3];
+    /// assert_eq!(rx.pop_slice(&mut some)?, 3);
+    /// assert_eq!((some, rx.pop()?), ([1, 2, 3], 4));
+    /// # ring.remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn push_slice(&mut self, items: &[T]) -> Result<usize, RingError> {
+        match &mut self.core {
+            Core::Slots(core) => core.push_all(items, |memory, slot, item| memory.write(slot, item)),
+            Core::Words(core) => core.push_slice(items),
+        }
     }
 
     /// Pushes one message; waits while the ring is full. Blocking.
@@ -96,11 +172,7 @@ impl<T: Payload> Producer<T> {
     }
 
     #[inline(always)]
-    fn push_until(
-        &mut self,
-        item: &T,
-        deadline: impl FnOnce(&Pusher) -> Option<u64>,
-    ) -> Result<(), RingError> {
+    fn push_until(&mut self, item: &T, deadline: impl FnOnce(&Core) -> Option<u64>) -> Result<(), RingError> {
         match self.try_push_ref(item) {
             Err(RingError::Full) => self.wait_and_push(item, deadline),
             other => other,
@@ -112,12 +184,17 @@ impl<T: Payload> Producer<T> {
     fn wait_and_push(
         &mut self,
         item: &T,
-        deadline: impl FnOnce(&Pusher) -> Option<u64>,
+        deadline: impl FnOnce(&Core) -> Option<u64>,
     ) -> Result<(), RingError> {
         let deadline = deadline(&self.core);
-        self.core.wait_for_hand(deadline)?;
-        self.write(item)?;
-        self.core.wait_and_publish(deadline)
+        match &mut self.core {
+            Core::Slots(core) => {
+                core.wait_for_hand(deadline)?;
+                write(core, item)?;
+                core.wait_and_publish(deadline)
+            }
+            Core::Words(core) => core.wait_and_push(item, deadline),
+        }
     }
 
     /// Waits until there is room; pushes nothing. Another producer may be faster then. `None` waits for
@@ -127,7 +204,7 @@ impl<T: Payload> Producer<T> {
     /// As [`push_timeout`](Producer::push_timeout).
     pub fn wait_for_room(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
         let deadline = timeout.and_then(|t| self.core.deadline(t));
-        self.core.wait_for_room(deadline)
+        each!(&mut self.core, core => core.wait_for_room(deadline))
     }
 
     /// Closes the ring for good, for all its producers: whatever is pushed after this is refused with
@@ -136,15 +213,22 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// [`Corrupt`](RingError::Corrupt), [`Forked`](RingError::Forked).
     pub fn close(&mut self) -> Result<(), RingError> {
-        self.core.close()
+        each!(&mut self.core, core => core.close())
     }
 
     /// Whether the ring is closed.
     pub fn is_closed(&self) -> bool {
-        self.core.is_closed()
+        each!(&self.core, core => core.is_closed())
     }
 
     handle_methods!(core);
+}
+
+#[inline(always)]
+fn write<T: Payload>(core: &mut Pusher, item: &T) -> Result<(), RingError> {
+    let slot = core.slot()?;
+    core.memory().write(slot, item);
+    Ok(())
 }
 
 impl<T: Payload> Trusted<Producer<T>> {
@@ -153,7 +237,9 @@ impl<T: Payload> Trusted<Producer<T>> {
     /// first it holds bytes of some old message. Wait-free.
     ///
     /// # Errors
-    /// [`Forked`](RingError::Forked), [`Untrusted`](RingError::Untrusted); [`Full`](RingError::Full) only
+    /// [`Forked`](RingError::Forked), [`Untrusted`](RingError::Untrusted);
+    /// [`NotInPlace`](RingError::NotInPlace) on a ring whose messages lie in its entries;
+    /// [`Full`](RingError::Full) only
     /// while the ring is full and this producer still has to push what the dead holder of its seat had
     /// taken.
     ///
@@ -178,9 +264,10 @@ impl<T: Payload> Trusted<Producer<T>> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn slot(&mut self) -> Result<Slot<'_, T>, RingError> {
-        let trust = self.handle.core.member.trusted()?;
-        self.handle.core.slot()?;
-        Ok(Slot::new(&mut self.handle.core, trust))
+        let core = self.handle.core.slots()?;
+        let trust = core.member.trusted()?;
+        core.slot()?;
+        Ok(Slot::new(core, trust))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::layout::exchange::OwnedSlot;
 use crate::layout::exchange_view::ExchangeView;
 use crate::layout::seat::Role;
 use crate::layout::view::Trust;
-use crate::region::{Error, Region};
+use crate::region::{Context, Error, Region};
 use crate::ring::mpmc::{Hand, Message, closing, hint, look_for_room};
 use crate::ring::{RingError, wait};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::time::Duration;
 /// A producer's seat, and the hand that it pushes with.
 pub(super) struct Pusher {
     pub(super) member: Member,
+    slots: ExchangeView,
     /// `None`: it holds what its last holder had taken; that is pushed first.
     hand: Option<Hand>,
     /// Where I have pushed last: a hint.
@@ -23,11 +24,12 @@ pub(super) struct Pusher {
 
 impl Pusher {
     pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
+        let slots = slots_of(region)?;
         let (member, free) = Member::join(region, Role::Producer)?;
         free.into_iter().for_each(|hand| member.own().put_back(hand));
         let hand = if member.is_queued() { None } else { member.own().take_out() };
-        let tail = hint(&member.memory().cursors().producer);
-        let mut pusher = Self { member, hand, tail, pushed: 0 };
+        let tail = hint(&slots.cursors().producer);
+        let mut pusher = Self { member, slots, hand, tail, pushed: 0 };
         // If the ring is full, with the first push that finds room.
         let _ = pusher.prepare();
         Ok(pusher)
@@ -35,7 +37,7 @@ impl Pusher {
 
     #[inline(always)]
     pub(super) fn memory(&self) -> &ExchangeView {
-        self.member.memory()
+        &self.slots
     }
 
     /// Makes sure that there is a hand, and gives the number of its slot.
@@ -61,7 +63,7 @@ impl Pusher {
     pub(super) fn own_slot_mut(&mut self) -> Option<(&ExchangeView, &mut OwnedSlot)> {
         self.member.check().ok()?;
         let slot = self.hand.as_mut()?.slot_mut();
-        Some((self.member.memory(), slot))
+        Some((&self.slots, slot))
     }
 
     /// Pushes what the last holder of the seat had taken.
@@ -93,11 +95,39 @@ impl Pusher {
     #[inline(always)]
     fn attempt(&mut self) -> Result<(), RingError> {
         let Some(hand) = &mut self.hand else { return Err(RingError::Full) };
-        let memory = self.member.memory();
-        hand.stamp(memory, false);
-        hand.try_push(memory, &mut self.tail, Message::New)?;
+        hand.stamp(&self.slots, false);
+        hand.try_push(&self.slots, &mut self.tail, Message::New)?;
         self.pushed = self.pushed.wrapping_add(1);
         Ok(())
+    }
+
+    /// Writes and pushes as many as there is room for: how many.
+    #[inline(always)]
+    pub(super) fn push_all<T>(
+        &mut self,
+        items: &[T],
+        write: impl Fn(&ExchangeView, u32, &T),
+    ) -> Result<usize, RingError> {
+        let mut pushed = 0;
+        let mut refused = Ok(());
+        for item in items {
+            refused = self.slot().and_then(|slot| {
+                write(&self.slots, slot, item);
+                self.attempt()
+            });
+            if refused.is_err() {
+                break;
+            }
+            pushed += 1;
+        }
+        if pushed > 0 {
+            self.member.wake_some(Role::Consumer, pushed);
+            return Ok(pushed);
+        }
+        match refused {
+            Ok(()) | Err(RingError::Full) => Ok(0),
+            Err(e) => Err(e),
+        }
     }
 
     /// The same; waits while the ring is full.
@@ -120,12 +150,11 @@ impl Pusher {
     #[cold]
     #[inline(never)]
     pub(super) fn wait_and_publish(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
-        let Self { member, hand, tail, pushed } = self;
+        let Self { member, slots, hand, tail, pushed } = self;
         let Some(hand) = hand else { return Err(RingError::Full) };
         wait::until(&*member, &member.waiter(*pushed, deadline), || {
-            let memory = member.memory();
-            hand.stamp(memory, false);
-            not_yet(hand.try_push(memory, tail, Message::New))
+            hand.stamp(slots, false);
+            not_yet(hand.try_push(slots, tail, Message::New))
         })?;
         *pushed = pushed.wrapping_add(1);
         self.member.wake(Role::Consumer);
@@ -136,10 +165,8 @@ impl Pusher {
     pub(super) fn wait_for_room(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         self.member.check()?;
         loop {
-            let Self { member, tail, pushed, .. } = self;
-            wait::until(&*member, &member.waiter(*pushed, deadline), || {
-                not_yet(look_for_room(member.memory(), tail))
-            })?;
+            let Self { member, slots, tail, pushed, .. } = self;
+            wait::until(&*member, &member.waiter(*pushed, deadline), || not_yet(look_for_room(slots, tail)))?;
             match self.slot() {
                 // Others were faster.
                 Err(RingError::Full) if self.member.is_over(deadline) => return Err(RingError::TimedOut),
@@ -175,6 +202,11 @@ impl Pusher {
     pub(super) fn trust(&mut self, trust: Trust) {
         self.member.trust(trust);
     }
+}
+
+/// The slots of a ring that has some: its handles are these only then.
+pub(super) fn slots_of(region: &Arc<Region>) -> Result<ExchangeView, Error> {
+    region.exchange_view().ok_or_else(|| Error::Corrupt { ring: Context::new(region.name()).ring() })
 }
 
 /// "Nothing yet" for the waiting loop.

@@ -33,9 +33,10 @@ pub(super) fn recover(region: &Arc<Region>) -> Result<Recovered, Error> {
     let in_hand = region.geometry().shape.in_hand;
     let matters = |seat| {
         let mut hands = seat * in_hand..(seat + 1) * in_hand;
-        region.with_exchange_view(|view| {
+        let matters = region.with_exchange_view(|view| {
             hands.any(|hand| repair::holds(view, hand) || repair::may_be_unfinished(view, hand))
-        })
+        });
+        matters.unwrap_or(false)
     };
     for seat in Seat::free_left_by_exec(region, matters)? {
         done.add(Membership::adopted(seat)?);

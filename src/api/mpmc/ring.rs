@@ -50,9 +50,11 @@ macro_rules! exchange_options {
             self
         }
 
-        /// How many messages a consumer may hold at once, 1 to 64. Default: 1.
+        /// How many messages a consumer may hold at once, 1 to 64. Default: 1. Asks for
+        /// redelivery, too: who holds messages wants them to come back.
         pub fn in_hand(mut self, messages: u32) -> Self {
             self.in_hand = messages;
+            self.redelivery = true;
             self
         }
     };
@@ -61,6 +63,15 @@ pub(super) use exchange_options;
 
 impl<T: Payload> Builder<Ring<T>> {
     exchange_options!();
+
+    /// Whether messages can be built and taken in place, and come back when their consumer dies or hands
+    /// them back. Larger ones always do. Those of up to 8 bytes lie in the ring's entries if this is off
+    /// ([`Layout::Inline`](crate::Layout::Inline)): faster, and only to push and pop. Default: off, unless
+    /// [`in_hand`](Builder::in_hand) is called.
+    pub fn redelivery(mut self, redelivery: bool) -> Self {
+        self.redelivery = redelivery;
+        self
+    }
 }
 
 /// What both exchange rings can do.
@@ -89,7 +100,7 @@ macro_rules! exchange_methods {
             self.region.geometry().shape.seats
         }
 
-        /// How many messages a consumer may hold at once.
+        /// How many messages a consumer may hold at once. 0 where they lie in the entries.
         pub fn in_hand(&self) -> u32 {
             self.region.geometry().shape.in_hand
         }

@@ -1,7 +1,7 @@
 //! The popping half of a handle, whatever the messages are.
 
 use super::member::{Held, Look, Member};
-use super::pusher::not_yet;
+use super::pusher::{not_yet, slots_of};
 use crate::layout::exchange_view::ExchangeView;
 use crate::layout::seat::Role;
 use crate::layout::view::Trust;
@@ -15,19 +15,24 @@ use std::time::Duration;
 /// taken in place; and dead seats if it is time.
 const CLOCK_EVERY: u64 = 16;
 
-/// Where a message is.
+/// Where a message is. Small, so that it stays in registers: a hand that is handed on through memory costs as
+/// much as all the rest (`docs/measurements.md`).
+#[derive(Clone, Copy)]
 pub(super) enum Taken {
     /// In this handle's own hand. The flag: it was taken before.
     Own(bool),
-    /// In a hand of a dead seat, or in one of mine that could not hand it back.
-    Again(Held),
+    /// In [`Taker::again`].
+    Again,
 }
 
 /// A consumer's seat, and the hand that it pops with.
 pub(super) struct Taker {
     pub(super) member: Member,
+    slots: ExchangeView,
     /// `None`: all hands are out, or have something to be seen to.
     hand: Option<Hand>,
+    /// What was just taken, if it is in a hand of a dead seat, or in one of mine that could not hand it back.
+    again: Option<Held>,
     /// Where I have popped last: a hint.
     head: u64,
     taken: u64,
@@ -38,28 +43,28 @@ pub(super) struct Taker {
 
 impl Taker {
     pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
+        let slots = slots_of(region)?;
         let (member, free) = Member::join(region, Role::Consumer)?;
         free.into_iter().for_each(|hand| member.own().put_back(hand));
         let hand = member.own().take_out();
-        let head = mpmc::hint(&member.memory().cursors().consumer);
-        Ok(Self { member, hand, head, taken: 0, was_held: false, redelivered: false })
+        let head = mpmc::hint(&slots.cursors().consumer);
+        Ok(Self { member, slots, hand, again: None, head, taken: 0, was_held: false, redelivered: false })
     }
 
     #[inline(always)]
     pub(super) fn memory(&self) -> &ExchangeView {
-        self.member.memory()
+        &self.slots
     }
 
     /// One message, wherever it comes from. Lock-free.
     #[inline(always)]
     fn attempt(&mut self) -> Result<Taken, RingError> {
-        if self.hand.is_none() || self.member.is_queued() || self.member.owes() {
-            if let Some(held) = self.find_hand()? {
-                return Ok(Taken::Again(held));
-            }
+        let something = self.hand.is_none() || self.member.is_queued() || self.member.owes();
+        if something && self.find_hand()? {
+            return Ok(Taken::Again);
         }
         let Some(hand) = &mut self.hand else { return Err(RingError::HandsFull) };
-        let (memory, head) = (self.member.memory(), &mut self.head);
+        let (memory, head) = (&self.slots, &mut self.head);
         let popped = match hand.try_pop(memory, head) {
             Err(RingError::Empty) => {
                 closing::look_again(&memory.cursors().state, || hand.try_pop(memory, head))
@@ -69,21 +74,22 @@ impl Taker {
         popped.map(Taken::Own)
     }
 
-    /// What is to be seen to before the ring; and a hand, if there is a free one.
+    /// What is to be seen to before the ring, if there is anything; and a hand, if there is a free one.
     #[cold]
     #[inline(never)]
-    fn find_hand(&mut self) -> Result<Option<Held>, RingError> {
-        if let Some(held) = self.member.dequeue().or_else(|| self.member.take_owed()) {
-            return Ok(Some(held));
+    fn find_hand(&mut self) -> Result<bool, RingError> {
+        self.again = self.member.dequeue().or_else(|| self.member.take_owed());
+        if self.again.is_some() {
+            return Ok(true);
         }
         if self.hand.is_none() {
             self.hand = self.member.own().take_out();
         }
-        match self.hand.take_if(|hand| hand.holds()) {
-            Some(hand) => Ok(Some((self.member.own().clone(), hand))),
-            None if self.hand.is_none() => Err(RingError::HandsFull),
-            None => Ok(None),
+        if let Some(hand) = self.hand.take_if(|hand| hand.holds()) {
+            self.again = Some((self.member.own().clone(), hand));
+            return Ok(true);
         }
+        if self.hand.is_some() { Ok(false) } else { Err(RingError::HandsFull) }
     }
 
     /// One message now. Looks for dead seats if there is none, but not each time; and before it says that
@@ -138,7 +144,7 @@ impl Taker {
             // There is room now.
             Taken::Own(_) => self.member.wake(Role::Producer),
             // If I was woken, it was for another message: somebody else's now.
-            Taken::Again(_) => self.member.wake(Role::Consumer),
+            Taken::Again => self.member.wake(Role::Consumer),
         }
         taken
     }
@@ -207,14 +213,14 @@ impl Taker {
     /// Waits until there is a message, or has been for a moment; takes none.
     fn wait(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         self.member.check()?;
-        let Self { member, head, taken, .. } = self;
+        let Self { member, slots, head, taken, .. } = self;
         wait::until(&*member, &member.waiter(*taken, deadline), || {
             if member.is_queued() || member.owes() {
                 return Ok(Some(()));
             }
-            let state = &member.memory().cursors().state;
-            not_yet(match mpmc::look(member.memory(), head) {
-                Err(RingError::Empty) => closing::look_again(state, || mpmc::look(member.memory(), head)),
+            let state = &slots.cursors().state;
+            not_yet(match mpmc::look(slots, head) {
+                Err(RingError::Empty) => closing::look_again(state, || mpmc::look(slots, head)),
                 other => other,
             })
         })
@@ -223,26 +229,55 @@ impl Taker {
     /// Reads a message where it is, and commits it (I1).
     #[inline(always)]
     pub(super) fn copy<R>(&mut self, taken: Taken, read: impl FnOnce(&ExchangeView, u32) -> R) -> R {
-        match taken {
+        let Self { slots, hand, again, .. } = self;
+        let hand = match taken {
             Taken::Own(again) => {
                 self.redelivered = again;
-                let memory = self.member.memory();
-                // `attempt` has popped with this hand.
-                let slot = self.hand.as_ref().map_or(0, |hand| hand.slot().0);
-                let read = read(memory, slot);
-                if let Some(hand) = &mut self.hand {
-                    hand.release(memory);
-                }
-                read
+                hand.as_mut()
             }
-            Taken::Again((membership, mut hand)) => {
+            Taken::Again => {
                 self.redelivered = true;
-                let read = read(membership.memory(), hand.slot().0);
-                hand.release(membership.memory());
-                membership.put_back(hand);
-                read
+                again.as_mut().map(|(_, hand)| hand)
             }
+        };
+        // One of them has just got the message.
+        let slot = hand.as_ref().map_or(0, |hand| hand.slot().0);
+        let read = read(slots, slot);
+        if let Some(hand) = hand {
+            hand.release(slots);
         }
+        if let Taken::Again = taken {
+            self.put_back();
+        }
+        read
+    }
+
+    #[cold]
+    fn put_back(&mut self) {
+        if let Some((membership, hand)) = self.again.take() {
+            membership.put_back(hand);
+        }
+    }
+
+    /// Takes and reads as many as are there: how many.
+    #[inline(always)]
+    pub(super) fn pop_all<T>(
+        &mut self,
+        into: &mut [T],
+        read: impl Fn(&ExchangeView, u32, &mut T),
+    ) -> Result<usize, RingError> {
+        let mut popped = 0;
+        for item in into {
+            match self.try_take() {
+                Ok(taken) => self.copy(taken, |memory, slot| read(memory, slot, item)),
+                // The next call says so.
+                Err(_) if popped > 0 => break,
+                Err(RingError::Empty) => break,
+                Err(e) => return Err(e),
+            }
+            popped += 1;
+        }
+        Ok(popped)
     }
 
     /// Gives the message away with the hand that holds it. The flag: it was taken before.
@@ -253,7 +288,7 @@ impl Taker {
                 let hand = self.hand.take()?;
                 Some(((self.member.own().clone(), hand), again))
             }
-            Taken::Again(held) => Some((held, true)),
+            Taken::Again => self.again.take().map(|held| (held, true)),
         }
     }
 

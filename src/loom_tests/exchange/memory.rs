@@ -4,7 +4,7 @@ use crate::layout::cursors::Cursors;
 use crate::layout::exchange::{Entry, HandLine, Op};
 use crate::loom_tests::memory::Cells;
 use crate::ring::RingError;
-use crate::ring::mpmc::{Hand, Memory, Message, closing, repair};
+use crate::ring::mpmc::{Entries, Hand, Memory, Message, closing, repair};
 use crate::sync::{AtomicU64, Ordering};
 use loom::sync::Arc;
 use std::cell::Cell;
@@ -85,15 +85,9 @@ impl View {
     }
 }
 
-impl Memory for View {
+impl Entries for View {
     fn capacity(&self) -> u64 {
         self.heap.entries.len() as u64
-    }
-    fn hand_count(&self) -> u32 {
-        self.heap.hands.len() as u32
-    }
-    fn slot_count(&self) -> u32 {
-        self.heap.headers.len() as u32
     }
     fn cursors(&self) -> &Cursors {
         self.doom.as_ref().map_or(&self.heap.cursors, |doom| &doom.cursors)
@@ -101,6 +95,18 @@ impl Memory for View {
     fn entry(&self, position: u64) -> &AtomicU64 {
         self.step();
         &self.heap.entries[position as usize % self.heap.entries.len()]
+    }
+    fn is_sound(&self, entry: Entry) -> bool {
+        entry.slot() < self.slot_count()
+    }
+}
+
+impl Memory for View {
+    fn hand_count(&self) -> u32 {
+        self.heap.hands.len() as u32
+    }
+    fn slot_count(&self) -> u32 {
+        self.heap.headers.len() as u32
     }
     fn hand(&self, number: u32) -> &HandLine {
         self.step();

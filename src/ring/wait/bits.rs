@@ -58,10 +58,21 @@ impl Bit<'_> {
     }
 }
 
+/// K4, for each message that has moved, as long as somebody waits.
+#[cold]
+pub(super) fn wake_some(host: &impl Waker, word: &AtomicU32, moved: usize) {
+    for _ in 0..moved {
+        wake_one(host, word);
+        // Relaxed: who sets its bit after this looks again for itself.
+        if word.load(Ordering::Relaxed) & host.bits() == 0 {
+            return;
+        }
+    }
+}
+
 /// K4. Wakes one of those who wait: whose bit it takes. The bit is taken back before the wake, so
 /// that the next publish need not wake again.
-#[cold]
-pub(super) fn wake_one(host: &impl Waker, word: &AtomicU32) {
+fn wake_one(host: &impl Waker, word: &AtomicU32) {
     // Relaxed, and below: a waiter that goes to sleep compares the word inside the kernel, which
     // makes a full barrier in FUTEX_WAKE, before it looks for sleepers. SYNC(queue).
     let seen = word.load(Ordering::Relaxed);

@@ -252,6 +252,12 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
 /// K2 to K4: to be called after each publish or release. One load if nobody waits.
 #[inline(always)]
 pub(crate) fn notify(host: &impl Waker, word: &AtomicU32) {
+    notify_some(host, word, 1);
+}
+
+/// The same after as many: wakes one waiter for each.
+#[inline(always)]
+pub(crate) fn notify_some(host: &impl Waker, word: &AtomicU32, moved: usize) {
     if host.must_fence() {
         // SeqCst: SYNC(park), pairs with the barrier of the waiter (W2).
         fence(Ordering::SeqCst);
@@ -260,6 +266,6 @@ pub(crate) fn notify(host: &impl Waker, word: &AtomicU32) {
     }
     // K3. Relaxed: ordered by K2; the waiter looks again for itself.
     if word.load(Ordering::Relaxed) != 0 {
-        bits::wake_one(host, word);
+        bits::wake_some(host, word, moved);
     }
 }

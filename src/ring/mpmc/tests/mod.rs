@@ -3,7 +3,7 @@
 mod hostile;
 
 use super::repair::{Verdict, finish};
-use super::{Hand, Memory, Message, closing, hint, look, look_for_room, progress};
+use super::{Entries, Hand, Memory, Message, closing, hint, look, look_for_room, progress};
 use crate::layout::cursors::Cursors;
 use crate::layout::exchange::{Entry, HandLine, Op, SlotHeader};
 use crate::ring::RingError;
@@ -72,15 +72,9 @@ impl Heap {
     }
 }
 
-impl Memory for Heap {
+impl Entries for Heap {
     fn capacity(&self) -> u64 {
         self.entries.len() as u64
-    }
-    fn hand_count(&self) -> u32 {
-        self.hands.len() as u32
-    }
-    fn slot_count(&self) -> u32 {
-        self.headers.len() as u32
     }
     fn cursors(&self) -> &Cursors {
         &self.cursors
@@ -88,6 +82,18 @@ impl Memory for Heap {
     fn entry(&self, position: u64) -> &AtomicU64 {
         self.count();
         &self.entries[(position % self.capacity()) as usize]
+    }
+    fn is_sound(&self, entry: Entry) -> bool {
+        entry.slot() < self.slot_count()
+    }
+}
+
+impl Memory for Heap {
+    fn hand_count(&self) -> u32 {
+        self.hands.len() as u32
+    }
+    fn slot_count(&self) -> u32 {
+        self.headers.len() as u32
     }
     fn hand(&self, number: u32) -> &HandLine {
         self.count();

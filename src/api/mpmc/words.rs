@@ -1,0 +1,321 @@
+//! Handles of a ring whose messages lie in its entries: nothing is held, and nothing comes back.
+
+use super::member::Member;
+use super::pusher::not_yet;
+use crate::api::payload::Payload;
+use crate::layout::inline::{BLOCK_LEN, WORD};
+use crate::layout::inline_view::InlineView;
+use crate::layout::seat::Role;
+use crate::layout::view::Trust;
+use crate::region::{Context, Error, Region};
+use crate::ring::mpmc::inline::{Blocks, Place, try_push, try_push_batch, try_take};
+use crate::ring::mpmc::{closing::close, hint, look, look_for_room};
+use crate::ring::{RingError, closing, wait};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Whether a message fits into an entry.
+pub(super) const fn fits<T>() -> bool {
+    size_of::<T>() <= WORD as usize && align_of::<T>() <= WORD as usize
+}
+
+/// A message as an entry has it. Of a type that fits.
+#[inline(always)]
+fn to_word<T: Payload>(item: &T) -> u64 {
+    let mut word = [0; WORD as usize];
+    for (to, from) in word.iter_mut().zip(item.as_bytes()) {
+        *to = *from;
+    }
+    u64::from_le_bytes(word)
+}
+
+/// The message of an entry.
+#[inline(always)]
+fn from_word<T: Payload>(word: u64) -> Result<T, RingError> {
+    match T::read_from_prefix(&word.to_le_bytes()) {
+        Ok((item, _)) => Ok(item),
+        // A type that does not fit: never asked for.
+        Err(_) => Err(RingError::Corrupt),
+    }
+}
+
+/// Shorter runs are pushed one by one: a batch costs as much as some of these.
+const SHORTEST_BATCH: usize = 4;
+
+fn view_of(region: &Arc<Region>) -> Result<InlineView, Error> {
+    region.inline_view().ok_or_else(|| Error::Corrupt { ring: Context::new(region.name()).ring() })
+}
+
+/// The pushing half.
+pub(super) struct WordPusher {
+    member: Member,
+    view: InlineView,
+    blocks: Blocks,
+    /// Where I have pushed last: a hint.
+    tail: u64,
+    pushed: u64,
+}
+
+impl WordPusher {
+    pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
+        let view = view_of(region)?;
+        let (member, _) = Member::join(region, Role::Producer)?;
+        let blocks = Blocks::resume(&view, member.own().seat(), view.blocks_per_seat());
+        let tail = hint(&view.cursors().producer);
+        Ok(Self { member, view, blocks, tail, pushed: 0 })
+    }
+
+    #[inline(always)]
+    pub(super) fn try_push<T: Payload>(&mut self, item: &T) -> Result<(), RingError> {
+        self.member.check()?;
+        try_push(&self.view, &mut self.tail, to_word(item))?;
+        self.count(1);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn count(&mut self, pushed: usize) {
+        self.pushed = self.pushed.wrapping_add(pushed as u64);
+        self.member.wake_some(Role::Consumer, pushed);
+    }
+
+    /// Waits while the ring is full.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn wait_and_push<T: Payload>(
+        &mut self,
+        item: &T,
+        deadline: Option<u64>,
+    ) -> Result<(), RingError> {
+        let Self { member, view, tail, pushed, .. } = self;
+        let word = to_word(item);
+        wait::until(&*member, &member.waiter(*pushed, deadline), || not_yet(try_push(view, tail, word)))?;
+        self.count(1);
+        Ok(())
+    }
+
+    /// Pushes as many as there is room for: how many.
+    pub(super) fn push_slice<T: Payload>(&mut self, items: &[T]) -> Result<usize, RingError> {
+        self.member.check()?;
+        let mut pushed = 0;
+        while pushed < items.len() {
+            match self.push_some(&items[pushed..]) {
+                Ok((n, more)) => {
+                    pushed += n;
+                    if !more {
+                        break;
+                    }
+                }
+                Err(RingError::Full) => break,
+                // The next call says so.
+                Err(_) if pushed > 0 => break,
+                Err(e) => return Err(e),
+            }
+        }
+        if pushed > 0 {
+            self.count(pushed);
+        }
+        Ok(pushed)
+    }
+
+    /// A batch, or one message: how many, and whether to go on at once.
+    #[inline(always)]
+    fn push_some<T: Payload>(&mut self, items: &[T]) -> Result<(usize, bool), RingError> {
+        let Self { view, blocks, tail, .. } = self;
+        let n = items.len().min(BLOCK_LEN as usize);
+        if n < SHORTEST_BATCH {
+            try_push(view, tail, to_word(&items[0]))?;
+            return Ok((1, true));
+        }
+        if try_push_batch(view, tail, blocks, n as u32, |block| view.write_batch(block, &items[..n]))? {
+            return Ok((n, true));
+        }
+        // All my blocks are in the ring: one more by itself, and then the caller may see.
+        try_push(view, tail, to_word(&items[0]))?;
+        Ok((1, false))
+    }
+
+    pub(super) fn wait_for_room(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
+        self.member.check()?;
+        let Self { member, view, tail, pushed, .. } = self;
+        wait::until(&*member, &member.waiter(*pushed, deadline), || not_yet(look_for_room(view, tail)))?;
+        // If I was woken, it was for room that is still there.
+        self.member.wake(Role::Producer);
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self) -> Result<(), RingError> {
+        self.member.check()?;
+        close(&self.view)?;
+        self.member.wake_everybody();
+        Ok(())
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.member.check().is_ok() && closing::is_closed(&self.view.cursors().state)
+    }
+
+    pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {
+        self.member.deadline(timeout)
+    }
+
+    pub(super) fn waits(&self) -> &wait::WaitState {
+        self.member.waits()
+    }
+
+    pub(super) fn trust(&mut self, trust: Trust) {
+        self.member.trust(trust);
+    }
+}
+
+/// The popping half.
+pub(super) struct WordTaker {
+    member: Member,
+    view: InlineView,
+    /// Where I have popped last: a hint.
+    head: u64,
+    taken: u64,
+}
+
+/// One message, or the news that there is none.
+#[inline(always)]
+fn attempt<T: Payload>(view: &InlineView, head: &mut u64) -> Result<T, RingError> {
+    match pop_one(view, head) {
+        Err(RingError::Empty) => closing::look_again(&view.cursors().state, || pop_one(view, head)),
+        other => other,
+    }
+}
+
+#[inline(always)]
+fn pop_one<T: Payload>(view: &InlineView, head: &mut u64) -> Result<T, RingError> {
+    let mut item = from_word(0);
+    try_take(view, head, 1, |place| match (place, &mut item) {
+        (Place::Value(word), item) => *item = from_word(word),
+        (Place::Block { block, left, .. }, Ok(item)) => {
+            view.read_batch(block, left, std::slice::from_mut(item));
+        }
+        (Place::Block { .. }, Err(_)) => {}
+    })?;
+    item
+}
+
+impl WordTaker {
+    pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
+        let view = view_of(region)?;
+        let (member, _) = Member::join(region, Role::Consumer)?;
+        let head = hint(&view.cursors().consumer);
+        Ok(Self { member, view, head, taken: 0 })
+    }
+
+    #[inline(always)]
+    pub(super) fn try_pop<T: Payload>(&mut self) -> Result<T, RingError> {
+        self.member.check()?;
+        let item = attempt(&self.view, &mut self.head)?;
+        self.count(1);
+        Ok(item)
+    }
+
+    #[inline(always)]
+    fn count(&mut self, taken: usize) {
+        self.taken = self.taken.wrapping_add(taken as u64);
+        // There is room now.
+        self.member.wake_some(Role::Producer, taken);
+    }
+
+    #[inline(always)]
+    pub(super) fn pop<T: Payload>(
+        &mut self,
+        deadline: impl FnOnce(&Self) -> Option<u64>,
+    ) -> Result<T, RingError> {
+        match self.try_pop() {
+            Err(RingError::Empty) => self.wait_and_pop(deadline(self)),
+            other => other,
+        }
+    }
+
+    /// Waits while the ring is empty.
+    #[cold]
+    #[inline(never)]
+    fn wait_and_pop<T: Payload>(&mut self, deadline: Option<u64>) -> Result<T, RingError> {
+        let Self { member, view, head, taken } = self;
+        let item = wait::until(&*member, &member.waiter(*taken, deadline), || not_yet(attempt(view, head)))?;
+        self.count(1);
+        Ok(item)
+    }
+
+    /// Pops as many as are there: how many.
+    pub(super) fn pop_slice<T: Payload>(&mut self, into: &mut [T]) -> Result<usize, RingError> {
+        self.member.check()?;
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let mut popped = 0;
+        while popped < into.len() {
+            match self.pop_some(&mut into[popped..]) {
+                Ok(n) => popped += n,
+                // The next call says so.
+                Err(_) if popped > 0 => break,
+                Err(RingError::Empty) => {
+                    let Self { view, head, .. } = self;
+                    let looked = closing::look_again(&view.cursors().state, || look(view, head));
+                    match looked {
+                        // Something was pushed just before the ring was closed.
+                        Ok(()) => {}
+                        Err(RingError::Empty) => return Ok(0),
+                        Err(e) => return Err(e),
+                    }
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        self.count(popped);
+        Ok(popped)
+    }
+
+    /// Of one entry.
+    #[inline(always)]
+    fn pop_some<T: Payload>(&mut self, into: &mut [T]) -> Result<usize, RingError> {
+        let Self { view, head, .. } = self;
+        let most = into.len().min(BLOCK_LEN as usize) as u32;
+        let n = try_take(view, head, most, |place| match place {
+            Place::Value(word) => {
+                if let (Some(first), Ok(item)) = (into.first_mut(), from_word(word)) {
+                    *first = item;
+                }
+            }
+            Place::Block { block, left, n } => view.read_batch(block, left, &mut into[..n as usize]),
+        })?;
+        Ok(n as usize)
+    }
+
+    /// Waits until there is a message; takes none.
+    pub(super) fn wait_for_message(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
+        self.member.check()?;
+        let Self { member, view, head, taken } = self;
+        wait::until(&*member, &member.waiter(*taken, deadline), || {
+            not_yet(match look(view, head) {
+                Err(RingError::Empty) => closing::look_again(&view.cursors().state, || look(view, head)),
+                other => other,
+            })
+        })?;
+        // If I was woken, it was for a message that is still there.
+        self.member.wake(Role::Consumer);
+        Ok(())
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.member.check().is_ok() && closing::is_closed(&self.view.cursors().state)
+    }
+
+    pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {
+        self.member.deadline(timeout)
+    }
+
+    pub(super) fn waits(&self) -> &wait::WaitState {
+        self.member.waits()
+    }
+
+    pub(super) fn trust(&mut self, trust: Trust) {
+        self.member.trust(trust);
+    }
+}

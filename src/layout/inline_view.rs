@@ -1,0 +1,144 @@
+//! The ring of a segment whose messages lie in its entries, as private handles see it: numbers in, words
+//! and copies out.
+//!
+//! As [`super::exchange_view`]: every number is bounded, so the methods are safe whatever they are given
+//! (I5); that a block is *mine* to write is the algorithm's business. What is read out of a block may be
+//! torn; it counts only if the exchange that follows succeeds.
+
+use super::cursors::Cursors;
+use super::exchange::Entry;
+use super::inline::{BLOCK_BYTES, BLOCK_LEN, BlockLine, Cell};
+use super::view::Keep;
+use crate::sync::shared::{copy_in, copy_out};
+use crate::sync::{AtomicU64, Ordering, ask_to_write};
+use std::ptr::NonNull;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// Where the parts of such a ring lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InlineParts {
+    pub(crate) cursors: NonNull<Cursors>,
+    /// One for each seat.
+    pub(crate) lines: NonNull<BlockLine>,
+    pub(crate) cells: NonNull<Cell>,
+    pub(crate) blocks: NonNull<u8>,
+    /// Entries: a power of two.
+    pub(crate) capacity: u64,
+    pub(crate) seats: u32,
+    pub(crate) blocks_per_seat: u32,
+}
+
+/// Nothing at run time: a constant.
+#[inline(always)]
+fn assert_word<T>() {
+    assert!(size_of::<T>() <= 8, "blocks are for messages of up to 8 bytes");
+}
+
+/// Entries and blocks.
+pub(crate) struct InlineView {
+    parts: InlineParts,
+    _keep: Keep,
+}
+
+// SAFETY: pointers to shared memory that the view keeps mapped; what moves to another thread with a
+// handle is the right to use it, not the memory.
+unsafe impl Send for InlineView {}
+
+impl InlineView {
+    /// # Safety
+    /// All parts are aligned, lie in mapped memory of the sizes that their counts ask for, and stay
+    /// there as long as `keep`. There is at least one seat, with 1 to 16 blocks of 512 bytes.
+    pub(crate) unsafe fn new(parts: InlineParts, keep: Keep) -> Self {
+        Self { parts, _keep: keep }
+    }
+
+    /// What a creator writes.
+    pub(crate) fn initialise(&self) {
+        for i in 0..self.parts.capacity {
+            // Relaxed: published by the ready mark.
+            self.cell(i).first().store(Entry::first(0).0, Ordering::Relaxed);
+        }
+    }
+
+    /// Entries.
+    #[inline(always)]
+    pub(crate) fn capacity(&self) -> u64 {
+        self.parts.capacity
+    }
+
+    #[inline(always)]
+    pub(crate) fn cursors(&self) -> &Cursors {
+        // SAFETY: the contract of `new`; all fields are atomics, so peers may write them.
+        unsafe { self.parts.cursors.as_ref() }
+    }
+
+    #[inline(always)]
+    fn cell_at(&self, position: u64) -> *const Cell {
+        let index = (position & (self.parts.capacity - 1)) as usize;
+        self.parts.cells.as_ptr().wrapping_add(index)
+    }
+
+    /// The entry of a position.
+    #[inline(always)]
+    pub(crate) fn cell(&self, position: u64) -> &Cell {
+        // SAFETY: masked into the entries, by the contract of `new`; used as atomics only.
+        unsafe { &*self.cell_at(position) }
+    }
+
+    /// The entry of this position will be written soon.
+    #[inline(always)]
+    pub(crate) fn ask_for(&self, position: u64) {
+        ask_to_write(self.cell_at(position));
+    }
+
+    pub(crate) fn blocks_per_seat(&self) -> u32 {
+        self.parts.blocks_per_seat
+    }
+
+    /// Of all seats.
+    #[inline(always)]
+    pub(crate) fn blocks(&self) -> u32 {
+        self.parts.seats * self.parts.blocks_per_seat
+    }
+
+    /// Where a block was put last. Numbers beyond the last mean the last.
+    #[inline(always)]
+    pub(crate) fn block_at(&self, block: u32) -> &AtomicU64 {
+        let block = block.min(self.blocks() - 1);
+        let (seat, i) = (block / self.parts.blocks_per_seat, block % self.parts.blocks_per_seat);
+        let line = self.parts.lines.as_ptr().wrapping_add(seat as usize);
+        // SAFETY: bounded by the number of seats, by the contract of `new`; all fields are atomics.
+        let line = unsafe { &*line };
+        &line.at[i as usize]
+    }
+
+    /// Where the message lies in a block that has `left` behind it, itself included. Inside the blocks,
+    /// with `left * size` bytes behind it, for sizes of up to 8.
+    #[inline(always)]
+    fn message(&self, block: u32, left: u32, size: usize) -> *mut u8 {
+        let block = block.min(self.blocks() - 1) as usize;
+        let before = (BLOCK_LEN - left.min(BLOCK_LEN)) as usize * size;
+        self.parts.blocks.as_ptr().wrapping_add(block * BLOCK_BYTES + before)
+    }
+
+    /// Copies a batch in, so that it ends at the end of its block. The block is mine.
+    #[inline]
+    pub(crate) fn write_batch<T: IntoBytes + Immutable>(&self, block: u32, items: &[T]) {
+        assert_word::<T>();
+        let left = items.len().min(BLOCK_LEN as usize);
+        let at = self.message(block, left as u32, size_of::<T>());
+        // SAFETY: `left` messages fit behind it, and there are as many; `items` is private to the caller.
+        unsafe { copy_in(at, items.as_ptr().cast(), left * size_of::<T>()) };
+    }
+
+    /// Copies messages out, of which `left` are there from the first on. They may be torn.
+    #[inline]
+    pub(crate) fn read_batch<T: FromBytes>(&self, block: u32, left: u32, into: &mut [T]) {
+        assert_word::<T>();
+        let n = into.len().min(left.min(BLOCK_LEN) as usize);
+        let at = self.message(block, left, size_of::<T>());
+        // SAFETY: as in `write_batch`; `into` is private to the caller, and `T: FromBytes` takes any
+        // bytes (I5).
+        unsafe { copy_out(into.as_mut_ptr().cast(), at, n * size_of::<T>()) };
+    }
+}
