@@ -158,6 +158,7 @@ pub fn push_mpmc(tx: &mut Trusted<mpmc::Producer<u64>>, op: &str, t: Duration) -
         "publish_timeout(None)" => word(slot(tx, |slot, _| slot.publish_timeout(None), t)),
         "publish_timeout(Some(MAX))" => word(slot(tx, |slot, _| slot.publish_timeout(Some(MAX)), t)),
         "publish_timeout(Some(t))" => word(slot(tx, |slot, t| slot.publish_timeout(Some(t)), t)),
+        "push_slice" => number(tx.push_slice(&[MESSAGE; 4])),
         "close" => word(tx.close()),
         _ => push_as_all!(tx, op, t),
     }
@@ -194,6 +195,10 @@ pub fn pop_mpmc(rx: &mut Trusted<mpmc::Consumer<u64>>, op: &str, t: Duration) ->
         "take" => rx.take(),
         "take_timeout(MAX)" => rx.take_timeout(MAX),
         "take_timeout(t)" => rx.take_timeout(t),
+        "pop_slice" => {
+            let said = number(rx.pop_slice(&mut [0]));
+            return marked(said, op, rx.redelivered());
+        }
         _ => {
             let said = pop_as_all!(rx, op, t);
             return marked(said, op, rx.redelivered());

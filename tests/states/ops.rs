@@ -9,16 +9,24 @@ pub enum Kind {
     Bytes,
     Mpmc,
     MpmcBytes,
+    /// Many producers, many consumers, and the messages in the entries.
+    Inline,
 }
 
 impl Kind {
     /// Many producers, many consumers.
     pub fn is_mpmc(self) -> bool {
+        MANY.contains(&self)
+    }
+
+    /// Whether a consumer may hold messages, which come back.
+    pub fn redelivers(self) -> bool {
         MPMC.contains(&self)
     }
 }
 
-pub const KINDS: [Kind; 5] = [Kind::Stamped, Kind::Dense, Kind::Bytes, Kind::Mpmc, Kind::MpmcBytes];
+pub const KINDS: [Kind; 6] =
+    [Kind::Stamped, Kind::Dense, Kind::Bytes, Kind::Mpmc, Kind::MpmcBytes, Kind::Inline];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -48,11 +56,11 @@ pub enum Limit {
 
 // Which rings have it.
 const ALL: &[Kind] = &KINDS;
-const TYPED: &[Kind] = &[Kind::Stamped, Kind::Dense, Kind::Mpmc];
+const TYPED: &[Kind] = &[Kind::Stamped, Kind::Dense, Kind::Mpmc, Kind::Inline];
 const RECORDS: &[Kind] = &[Kind::Bytes, Kind::MpmcBytes];
 const SPSC: &[Kind] = &[Kind::Stamped, Kind::Dense, Kind::Bytes];
-const SLICES: &[Kind] = &[Kind::Stamped, Kind::Dense];
 const DRAINS: &[Kind] = &[Kind::Bytes];
+const MANY: &[Kind] = &[Kind::Mpmc, Kind::MpmcBytes, Kind::Inline];
 const MPMC: &[Kind] = &[Kind::Mpmc, Kind::MpmcBytes];
 const TYPED_MPMC: &[Kind] = &[Kind::Mpmc];
 const RECORDS_MPMC: &[Kind] = &[Kind::MpmcBytes];
@@ -97,7 +105,7 @@ pub const OPS: [Op; 38] = [
     op("try_push", Tx, ALL, Try),
     op("try_push_ref", Tx, TYPED, Try),
     op("reserve", Tx, SPSC, Try),
-    op("push_slice", Tx, SLICES, Try),
+    op("push_slice", Tx, TYPED, Try),
     op("push", Tx, ALL, Without),
     op("push_ref", Tx, TYPED, Without),
     op("push_timeout(MAX)", Tx, ALL, Without),
@@ -111,11 +119,11 @@ pub const OPS: [Op; 38] = [
     op("publish_timeout(None)", Tx, MPMC, Without),
     op("publish_timeout(Some(MAX))", Tx, MPMC, Without),
     op("publish_timeout(Some(t))", Tx, MPMC, Given),
-    op(CLOSE, Tx, MPMC, Try),
+    op(CLOSE, Tx, MANY, Try),
     op("try_pop", Rx, ALL, Try),
     op("try_pop_into", Rx, ALL, Try),
     op("read", Rx, SPSC, Try),
-    op("pop_slice", Rx, SLICES, Try),
+    op("pop_slice", Rx, TYPED, Try),
     op("pop", Rx, ALL, Without),
     op("pop_into", Rx, ALL, Without),
     op("pop_timeout(MAX)", Rx, ALL, Without),

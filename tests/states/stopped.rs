@@ -89,7 +89,7 @@ fn a_limit_passes_while_its_process_is_stopped() {
     let sides = [Side::Producer, Side::Consumer].into_iter();
     for (side, strategy) in sides.flat_map(|side| STRATEGIES.map(|s| (side, format!("{s:?}")))) {
         std::thread::scope(|scope| {
-            let kinds = [Kind::Stamped, Kind::Mpmc].into_iter();
+            let kinds = [Kind::Stamped, Kind::Mpmc, Kind::Inline].into_iter();
             for (kind, (happens, wanted)) in kinds.flat_map(|kind| CASES.map(|case| (kind, case))) {
                 let strategy = strategy.as_str();
                 scope.spawn(move || {

@@ -57,9 +57,11 @@ impl AnyRing {
                 let bytes = CAPACITY * (RECORD.len() + 8);
                 Self::Bytes(ByteRing::builder(name).capacity(bytes).create().unwrap())
             }
-            Kind::Mpmc => {
-                let builder = mpmc::Ring::builder(name).capacity(CAPACITY).seats(SEATS).redelivery(true);
-                Self::Mpmc(builder.create().unwrap())
+            Kind::Mpmc | Kind::Inline => {
+                let builder = mpmc::Ring::builder(name).capacity(CAPACITY).seats(SEATS);
+                let ring = builder.redelivery(kind == Kind::Mpmc).create().unwrap();
+                assert_eq!(ring.stats().unwrap().layout == Layout::Inline, kind == Kind::Inline);
+                Self::Mpmc(ring)
             }
             Kind::MpmcBytes => {
                 let builder = mpmc::ByteRing::builder(name).capacity(CAPACITY).seats(SEATS);
@@ -72,7 +74,7 @@ impl AnyRing {
         match kind {
             Kind::Stamped | Kind::Dense => Self::Typed(Ring::builder(name).attach().unwrap()),
             Kind::Bytes => Self::Bytes(ByteRing::builder(name).attach().unwrap()),
-            Kind::Mpmc => Self::Mpmc(mpmc::Ring::builder(name).attach().unwrap()),
+            Kind::Mpmc | Kind::Inline => Self::Mpmc(mpmc::Ring::builder(name).attach().unwrap()),
             Kind::MpmcBytes => Self::MpmcBytes(mpmc::ByteRing::builder(name).attach().unwrap()),
         }
     }
