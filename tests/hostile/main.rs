@@ -277,6 +277,11 @@ fn child_main() {
         "storm many bytes" => storm::<many::Bytes>(&name, seed),
         "pokes many" => pokes::<many::Typed>(&name, seed),
         "pokes many bytes" => pokes::<many::Bytes>(&name, seed),
+        "storm words" => storm::<many::Words<u64>>(&name, seed),
+        "storm small words" => storm::<many::Words<[u8; 3]>>(&name, seed),
+        "pokes words" => pokes::<many::Words<u64>>(&name, seed),
+        "pokes small words" => pokes::<many::Words<[u8; 3]>>(&name, seed),
+        "batches" => many::batches(&name, &mut Rng::new(seed)),
         other => panic!("no such role: {other}"),
     }
 }
@@ -297,6 +302,23 @@ fn random_words_everywhere_all_the_time() {
     ["storm stamped", "storm dense", "storm bytes", "storm many", "storm many bytes"]
         .into_iter()
         .for_each(in_a_child);
+}
+
+#[test]
+fn random_words_in_inline_rings() {
+    in_a_child("storm words");
+    in_a_child("storm small words");
+}
+
+#[test]
+fn chosen_words_in_inline_rings() {
+    in_a_child("pokes words");
+    in_a_child("pokes small words");
+}
+
+#[test]
+fn what_an_entry_may_say_of_a_batch() {
+    in_a_child("batches");
 }
 
 #[test]
