@@ -9,6 +9,7 @@ mod inherited;
 mod many;
 #[path = "../mpmc_soak/slots.rs"]
 mod slots;
+mod words;
 
 use crate::common::{TestChild, TestName, listen, say, watchdog};
 use segring::{RingError, Trusted, mpmc};
@@ -27,6 +28,8 @@ pub(crate) fn child(role: &str, args: &[&str]) -> bool {
         "exec" => inherited::exec_role(args[0], args[1]),
         "after_exec" => inherited::after_exec_role(args[0]),
         "nursery" => many::nursery_role(args),
+        "nursery words" => words::nursery_role(args),
+        "push_slice" => words::push_slice_role(args[0], args[1].parse().expect("a number")),
         _ => return false,
     }
     true

@@ -9,16 +9,16 @@ use std::io::Write;
 use std::time::Duration;
 
 /// Processes that are alive at once.
-const ALIVE: usize = 3;
+pub(super) const ALIVE: usize = 3;
 /// Deaths between two checks.
-const BATCH: u64 = 1000;
+pub(super) const BATCH: u64 = 1000;
 
-fn value(rng: &mut Rng) -> u64 {
+pub(super) fn value(rng: &mut Rng) -> u64 {
     let n = rng.next() >> 32;
     n << 32 | (!n & 0xFFFF_FFFF)
 }
 
-fn check(value: u64) {
+pub(super) fn check(value: u64) {
     assert_eq!(value >> 32, !value & 0xFFFF_FFFF, "a torn message");
 }
 
@@ -30,7 +30,7 @@ fn push(tx: &mut mpmc::Producer<u64>, rng: &mut Rng) {
     }
 }
 
-fn none_now(error: RingError) {
+pub(super) fn none_now(error: RingError) {
     match error {
         RingError::TimedOut | RingError::Empty | RingError::PeerGone { .. } => {}
         e => panic!("pop: {e}"),
@@ -98,8 +98,12 @@ fn live(name: &str, seed: u64) {
     }
 }
 
-/// Forks, kills and forks again.
 pub(super) fn nursery_role(args: &[&str]) {
+    nursery(args, live);
+}
+
+/// Forks, kills and forks again.
+pub(super) fn nursery(args: &[&str], live: fn(&str, u64)) {
     let &[name, deaths, seed] = args else { panic!("arguments") };
     let (deaths, seed): (u64, u64) = (deaths.parse().expect("a number"), seed.parse().expect("a seed"));
     let rng = &mut Rng::new(seed);
@@ -139,9 +143,13 @@ fn drain(ring: &Ring) -> u64 {
     }
 }
 
+pub(super) fn deaths() -> u64 {
+    std::env::var("SEGRING_DEATHS").ok().and_then(|n| n.parse().ok()).unwrap_or(300u64)
+}
+
 #[test]
 fn many_deaths_leak_nothing() {
-    let deaths = std::env::var("SEGRING_DEATHS").ok().and_then(|n| n.parse().ok()).unwrap_or(300u64);
+    let deaths = deaths();
     let seed = Rng::random_seed();
     let rng = &mut Rng::new(seed);
     let name = TestName::new("many-deaths");
