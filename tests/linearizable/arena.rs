@@ -1,7 +1,7 @@
 //! Rounds of a few calls by a few workers at once, and their record. In memory that threads and processes
 //! share alike.
 
-use crate::checker::{Call, Op, Said, is_linearizable};
+use crate::checker::{BATCH, Call, Op, Said, is_linearizable};
 use crate::harness::{Rng, mix};
 use crate::shaken::Shaker;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -21,15 +21,52 @@ pub(crate) trait Queue {
     fn can_close(&self) -> bool {
         true
     }
+    /// Whether it has the two that follow.
+    fn has_batches(&self) -> bool {
+        false
+    }
+    fn push_batch(&mut self, _item: u8) -> Said {
+        unreachable!("it has no batches")
+    }
+    /// Pops as many as `into` has room for: how many, if there is any.
+    fn pop_slice(&mut self, _into: &mut [u8]) -> Result<usize, Said> {
+        unreachable!("it has no batches")
+    }
 }
 
-fn call(queue: &mut dyn Queue, op: Op) -> Said {
-    match op {
-        Op::Push(item) => queue.try_push(item),
-        Op::Pop => queue.try_pop(),
-        Op::Close => {
+/// A call, and what is asked: `PopSlice` so many.
+#[derive(Clone, Copy)]
+enum Asked {
+    One(Op),
+    PopSlice(usize),
+}
+
+/// What was said of each part of it.
+#[derive(Clone, Copy, Default)]
+struct Answer {
+    /// Messages, the first ones of a call that pops several.
+    popped: [u8; BATCH],
+    n: usize,
+    /// And then.
+    last: Option<Said>,
+}
+
+fn call(queue: &mut dyn Queue, asked: Asked) -> Answer {
+    let one = |said| Answer { last: Some(said), ..Answer::default() };
+    match asked {
+        Asked::One(Op::Push(item)) => one(queue.try_push(item)),
+        Asked::One(Op::PushBatch(item)) => one(queue.push_batch(item)),
+        Asked::One(Op::Pop) => one(queue.try_pop()),
+        Asked::One(Op::Close) => {
             queue.close();
-            Said::Ok
+            one(Said::Ok)
+        }
+        Asked::PopSlice(most) => {
+            let mut answer = Answer::default();
+            match queue.pop_slice(&mut answer.popped[..most]) {
+                Ok(n) => Answer { n, last: (n < most).then_some(Said::NoMore), ..answer },
+                Err(said) => one(said),
+            }
         }
     }
 }
@@ -37,44 +74,52 @@ fn call(queue: &mut dyn Queue, op: Op) -> Said {
 #[repr(C)]
 #[derive(Default)]
 struct Record {
-    /// Two bytes each for what was asked and what was said. 0: no call.
+    /// Two bytes for what was asked, one for what was said; and what was popped: how many, and four bytes.
+    /// 0: no call.
     what: AtomicU64,
     invoked: AtomicU64,
     returned: AtomicU64,
 }
 
 impl Record {
-    fn write(&self, op: Op, said: Said, invoked: u64, returned: u64) {
-        let (op, item) = match op {
-            Op::Push(item) => (1, item),
-            Op::Pop => (2, 0),
-            Op::Close => (3, 0),
+    fn write(&self, asked: Asked, answer: Answer, invoked: u64, returned: u64) {
+        let (op, item) = match asked {
+            Asked::One(Op::Push(item)) => (1, item),
+            Asked::One(Op::Pop) | Asked::PopSlice(_) => (2, 0),
+            Asked::One(Op::Close) => (3, 0),
+            Asked::One(Op::PushBatch(item)) => (4, item),
         };
-        let (said, popped) = match said {
-            Said::Ok => (1, 0),
-            Said::Full => (2, 0),
-            Said::Empty => (3, 0),
-            Said::Closed => (4, 0),
-            Said::Popped(item) => (5, item),
+        let Answer { mut popped, mut n, last } = answer;
+        let last = match last {
+            None => 0,
+            Some(Said::Ok) => 1,
+            Some(Said::Full) => 2,
+            Some(Said::Empty) => 3,
+            Some(Said::Closed) => 4,
+            Some(Said::One) => 5,
+            Some(Said::NoMore) => 6,
+            Some(Said::Popped(item)) => {
+                (popped[0], n) = (item, 1);
+                0
+            }
         };
         self.invoked.store(invoked, SeqCst);
         self.returned.store(returned, SeqCst);
-        self.what.store(u64::from(u32::from_le_bytes([op, item, said, popped])), SeqCst);
+        let [a, b, c, d] = popped;
+        self.what.store(u64::from_le_bytes([op, item, last, n as u8, a, b, c, d]), SeqCst);
     }
 
-    /// And empties it.
-    fn read(&self, worker: usize) -> Option<Call> {
-        let [op, item, said, popped, ..] = self.what.swap(0, SeqCst).to_le_bytes();
-        let op = [Op::Push(item), Op::Pop, Op::Close].into_iter().nth(usize::from(op).checked_sub(1)?)?;
-        let all = [Said::Ok, Said::Full, Said::Empty, Said::Closed, Said::Popped(popped)];
-        let said = all[usize::from(said) - 1];
-        Some(Call {
-            worker,
-            op,
-            said,
-            invoked: self.invoked.load(SeqCst),
-            returned: self.returned.load(SeqCst),
-        })
+    /// The call, or its parts. And empties it.
+    fn read(&self, worker: usize) -> Vec<Call> {
+        let [op, item, last, n, popped @ ..] = self.what.swap(0, SeqCst).to_le_bytes();
+        let ops = [Op::Push(item), Op::Pop, Op::Close, Op::PushBatch(item)];
+        let Some(op) = usize::from(op).checked_sub(1).map(|i| ops[i]) else { return Vec::new() };
+        let all = [Said::Ok, Said::Full, Said::Empty, Said::Closed, Said::One, Said::NoMore];
+        let last = usize::from(last).checked_sub(1).map(|i| all[i]);
+        let (invoked, returned) = (self.invoked.load(SeqCst), self.returned.load(SeqCst));
+        let popped = popped[..usize::from(n)].iter().map(|item| Said::Popped(*item));
+        let parts = popped.chain(last).enumerate();
+        parts.map(|(part, said)| Call { worker, part, op, said, invoked, returned }).collect()
     }
 }
 
@@ -147,18 +192,21 @@ impl Arena {
         let at = rng.below(4) as usize;
         let pushes = 1 + rng.below(7);
         for (i, record) in self.records[worker].iter().enumerate().take(calls) {
-            let op = match rng.below(8) {
-                _ if closing && rng.below(10) == 0 => Op::Close,
-                n if n < pushes => Op::Push((worker * CALLS_MAX + i + 1) as u8),
-                _ => Op::Pop,
+            let (item, batches) = ((worker * CALLS_MAX + i + 1) as u8, queue.has_batches());
+            let asked = match rng.below(8) {
+                _ if closing && rng.below(10) == 0 => Asked::One(Op::Close),
+                n if n < pushes && batches && rng.below(2) == 0 => Asked::One(Op::PushBatch(item)),
+                n if n < pushes => Asked::One(Op::Push(item)),
+                _ if batches && rng.below(2) == 0 => Asked::PopSlice(1 + rng.below(BATCH as u64) as usize),
+                _ => Asked::One(Op::Pop),
             };
             if i == at {
                 shaker.in_nanos(HELD_UP.start + rng.below(HELD_UP.end - HELD_UP.start));
             }
             let invoked = self.clock.fetch_add(1, SeqCst);
-            let said = call(queue, op);
+            let answer = call(queue, asked);
             let returned = self.clock.fetch_add(1, SeqCst);
-            record.write(op, said, invoked, returned);
+            record.write(asked, answer, invoked, returned);
             match rng.below(8) {
                 0 | 1 => std::thread::yield_now(),
                 2 | 3 => (0..rng.below(60)).for_each(|_| std::hint::spin_loop()),
@@ -208,14 +256,16 @@ impl Arena {
     fn collect(&self, queue: &mut dyn Queue) -> Vec<Call> {
         let records = self.records.iter().enumerate();
         let mut calls: Vec<Call> =
-            records.flat_map(|(w, all)| all.iter().filter_map(move |r| r.read(w))).collect();
+            records.flat_map(|(w, all)| all.iter().flat_map(move |r| r.read(w))).collect();
+        let mut left = 0;
         loop {
             let invoked = self.clock.fetch_add(1, SeqCst);
             let said = queue.try_pop();
             let returned = self.clock.fetch_add(1, SeqCst);
-            calls.push(Call { worker: WORKERS_MAX, op: Op::Pop, said, invoked, returned });
+            calls.push(Call { worker: WORKERS_MAX, part: 0, op: Op::Pop, said, invoked, returned });
+            left += 1;
             // More than there can be: the checker will say so.
-            if !matches!(said, Said::Popped(_)) || calls.len() > 60 {
+            if !matches!(said, Said::Popped(_)) || left > 30 {
                 break;
             }
         }
@@ -235,16 +285,23 @@ pub(crate) struct Counts {
     pub(crate) empty: u64,
     pub(crate) closed: u64,
     pub(crate) popped: u64,
+    /// Batches; those of which one message went in; and parts of calls behind the first.
+    pub(crate) batches: u64,
+    pub(crate) ones: u64,
+    pub(crate) parts: u64,
 }
 
 impl Counts {
     fn add(&mut self, calls: &[Call]) {
         self.histories += 1;
         self.calls += calls.len() as u64;
-        self.overlaps += calls.windows(2).filter(|two| two[1].invoked < two[0].returned).count() as u64;
+        self.overlaps += calls.windows(2).filter(|two| two[1].part == 0 && two[1].invoked < two[0].returned).count() as u64;
         for call in calls {
+            self.parts += u64::from(call.part > 0);
             match call.said {
-                Said::Ok => {}
+                Said::Ok => self.batches += u64::from(matches!(call.op, Op::PushBatch(_))),
+                Said::One => self.ones += 1,
+                Said::NoMore => {}
                 Said::Full => self.full += 1,
                 Said::Empty => self.empty += 1,
                 Said::Closed => self.closed += 1,

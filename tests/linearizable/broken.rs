@@ -1,7 +1,7 @@
 //! Queues that are wrong, each in a way of its own: the checker must see it. And one that is right.
 
 use crate::arena::Queue;
-use crate::checker::Said;
+use crate::checker::{Said, batch};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -15,13 +15,22 @@ pub(crate) enum Fault {
     LooksTooEarly,
     /// Looks whether it is closed, and takes the lock after that.
     ClosesTooLate,
+    /// The messages of a batch come out the other way round.
+    TurnsBatches,
+    /// Lets others push between two messages of a batch.
+    SplitsBatches,
+    /// Frees the place of a batch with its first message.
+    FreesTooEarly,
+    /// Looks what the first ones are, and takes as many after that.
+    ReadsTooEarly,
 }
 
-/// A queue behind a lock.
+/// A queue behind a lock. Messages lie in places, those of a batch in one.
 pub(crate) struct Locked {
     fault: Fault,
     capacity: usize,
-    items: Mutex<VecDeque<u8>>,
+    batches: bool,
+    items: Mutex<VecDeque<VecDeque<u8>>>,
     len: AtomicUsize,
     closed: AtomicBool,
 }
@@ -31,10 +40,32 @@ impl Locked {
         Self {
             fault,
             capacity,
+            batches: false,
             items: Mutex::default(),
             len: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) fn with_batches(fault: Fault, capacity: usize) -> Self {
+        Self { batches: true, ..Self::new(fault, capacity) }
+    }
+
+    /// Up to `into`, of one place.
+    fn take(&self, items: &mut VecDeque<VecDeque<u8>>, into: &mut [u8]) -> usize {
+        let newest = self.fault == Fault::Reorders && items.len() > 1;
+        let place = if newest { items.back_mut() } else { items.front_mut() };
+        let Some(place) = place else { return 0 };
+        let n = place.len().min(into.len());
+        for item in &mut into[..n] {
+            *item = place.pop_front().unwrap_or(0);
+        }
+        match (place.is_empty(), newest) {
+            (false, _) => None,
+            (true, true) => items.pop_back(),
+            (true, false) => items.pop_front(),
+        };
+        n
     }
 }
 
@@ -52,7 +83,7 @@ impl Queue for Arc<Locked> {
         if items.len() == self.capacity {
             return Said::Full;
         }
-        items.push_back(item);
+        items.push_back(VecDeque::from([item]));
         let len = items.len();
         drop(items);
         if self.fault == Fault::LooksTooEarly {
@@ -68,13 +99,69 @@ impl Queue for Arc<Locked> {
             return Said::Empty;
         }
         let mut items = self.items.lock().expect("nobody panics");
-        let newest = self.fault == Fault::Reorders && items.len() > 1;
-        let item = if newest { items.pop_back() } else { items.pop_front() };
+        let mut item = [0];
+        let n = self.take(&mut items, &mut item);
         self.len.store(items.len(), SeqCst);
-        match item {
-            Some(item) => Said::Popped(item),
-            None if self.closed.load(SeqCst) => Said::Closed,
-            None => Said::Empty,
+        match n {
+            1 => Said::Popped(item[0]),
+            _ if self.closed.load(SeqCst) => Said::Closed,
+            _ => Said::Empty,
+        }
+    }
+
+    fn has_batches(&self) -> bool {
+        self.batches
+    }
+
+    fn push_batch(&mut self, item: u8) -> Said {
+        let mut all = batch(item);
+        if self.fault == Fault::TurnsBatches {
+            all.reverse();
+        }
+        let mut items = self.items.lock().expect("nobody panics");
+        if self.closed.load(SeqCst) {
+            return Said::Closed;
+        }
+        let taken = match self.fault {
+            Fault::FreesTooEarly => items.iter().filter(|place| place.len() != 3).count(),
+            _ => items.len(),
+        };
+        if taken >= self.capacity {
+            return Said::Full;
+        }
+        if self.fault == Fault::SplitsBatches {
+            items.push_back(VecDeque::from([all[0]]));
+            drop(items);
+            std::thread::yield_now();
+            items = self.items.lock().expect("nobody panics");
+            items.push_back(all[1..].iter().copied().collect());
+        } else {
+            items.push_back(VecDeque::from(all));
+        }
+        self.len.store(items.len(), SeqCst);
+        Said::Ok
+    }
+
+    fn pop_slice(&mut self, into: &mut [u8]) -> Result<usize, Said> {
+        let seen = self.items.lock().expect("nobody panics").front().cloned().unwrap_or_default();
+        if self.fault == Fault::ReadsTooEarly {
+            std::thread::yield_now();
+        }
+        let mut popped = 0;
+        while popped < into.len() {
+            let mut items = self.items.lock().expect("nobody panics");
+            match self.take(&mut items, &mut into[popped..]) {
+                0 => break,
+                n => popped += n,
+            }
+        }
+        if self.fault == Fault::ReadsTooEarly {
+            into.iter_mut().zip(seen).take(popped).for_each(|(item, seen)| *item = seen);
+        }
+        match popped {
+            0 if self.closed.load(SeqCst) => Err(Said::Closed),
+            0 => Err(Said::Empty),
+            n => Ok(n),
         }
     }
 

@@ -3,16 +3,28 @@
 //!
 //! A call may come next if no other call that is still to come had returned before it began. The order
 //! must make each call say what it has said.
+//!
+//! A batch is pushed by one call, its messages one behind the other; it takes one place, until the last of
+//! them has been popped. A call that pops several is that many pops, in this order.
 
 use std::collections::HashSet;
 use std::fmt;
 
-/// Longest queue.
+/// Longest queue, in places.
 pub(crate) const CAPACITY_MAX: usize = 4;
+/// Messages of a batch.
+pub(crate) const BATCH: usize = 4;
+const MESSAGES_MAX: usize = CAPACITY_MAX * BATCH;
+
+/// The messages of the batch that is pushed as `item`: numbers below 32 and above.
+pub(crate) fn batch(item: u8) -> [u8; BATCH] {
+    [item, item | 1 << 5, item | 2 << 5, item | 3 << 5]
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Push(u8),
+    PushBatch(u8),
     Pop,
     Close,
 }
@@ -20,9 +32,13 @@ pub(crate) enum Op {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Ok,
+    /// Of a batch: its first message went in by itself, the others did not.
+    One,
     Full,
     Empty,
     Closed,
+    /// There was no more: empty, or closed.
+    NoMore,
     Popped(u8),
 }
 
@@ -30,6 +46,9 @@ pub(crate) enum Said {
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) worker: usize,
+    /// Which pop of its call it is: those behind the first come after the one before, which stands right
+    /// before it in the history.
+    pub(crate) part: usize,
     pub(crate) op: Op,
     pub(crate) said: Said,
     pub(crate) invoked: u64,
@@ -38,29 +57,62 @@ pub(crate) struct Call {
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { worker, op, said, invoked, returned } = self;
-        write!(f, "{invoked:4} … {returned:4}  worker {worker}: {op:?} said {said:?}")
+        let Self { worker, part, op, said, invoked, returned } = self;
+        write!(f, "{invoked:4} … {returned:4}  worker {worker}, part {part}: {op:?} said {said:?}")
     }
 }
 
 /// The queue that it ought to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Queue {
-    items: [u8; CAPACITY_MAX],
+    items: [u8; MESSAGES_MAX],
     len: usize,
+    /// Of each place: messages that are left.
+    places: [u8; CAPACITY_MAX],
+    taken: usize,
     closed: bool,
 }
 
 impl Queue {
-    fn call(&mut self, op: Op, capacity: usize) -> Said {
+    fn put(&mut self, items: &[u8]) {
+        self.items[self.len..self.len + items.len()].copy_from_slice(items);
+        self.len += items.len();
+        self.places[self.taken] = items.len() as u8;
+        self.taken += 1;
+    }
+
+    fn take(&mut self) -> u8 {
+        let item = self.items[0];
+        self.items.rotate_left(1);
+        self.items[MESSAGES_MAX - 1] = 0;
+        self.len -= 1;
+        self.places[0] -= 1;
+        if self.places[0] == 0 {
+            self.places.rotate_left(1);
+            self.taken -= 1;
+        }
+        item
+    }
+
+    /// What it says; `said` is what was said, where it may be one or the other.
+    fn call(&mut self, op: Op, said: Said, capacity: usize) -> Said {
         match op {
-            Op::Push(_) if self.closed => Said::Closed,
-            Op::Push(_) if self.len == capacity => Said::Full,
+            Op::Push(_) | Op::PushBatch(_) if self.closed => Said::Closed,
+            Op::Push(_) | Op::PushBatch(_) if self.taken == capacity => Said::Full,
             Op::Push(item) => {
-                self.items[self.len] = item;
-                self.len += 1;
+                self.put(&[item]);
                 Said::Ok
             }
+            // Only its producer knows whether it had a block.
+            Op::PushBatch(item) if said == Said::One => {
+                self.put(&[item]);
+                Said::One
+            }
+            Op::PushBatch(item) => {
+                self.put(&batch(item));
+                Said::Ok
+            }
+            Op::Pop if self.len == 0 && said == Said::NoMore => Said::NoMore,
             Op::Pop if self.len == 0 => {
                 if self.closed {
                     Said::Closed
@@ -68,13 +120,7 @@ impl Queue {
                     Said::Empty
                 }
             }
-            Op::Pop => {
-                let item = self.items[0];
-                self.items.rotate_left(1);
-                self.items[CAPACITY_MAX - 1] = 0;
-                self.len -= 1;
-                Said::Popped(item)
-            }
+            Op::Pop => Said::Popped(self.take()),
             Op::Close => {
                 self.closed = true;
                 Said::Ok
@@ -87,11 +133,11 @@ struct Search<'a> {
     calls: &'a [Call],
     capacity: usize,
     /// Calls that are in the order, as bits, and what they have led to.
-    tried: HashSet<(u64, Queue)>,
+    tried: HashSet<(u128, Queue)>,
 }
 
 impl Search<'_> {
-    fn completes(&mut self, done: u64, queue: Queue) -> bool {
+    fn completes(&mut self, done: u128, queue: Queue) -> bool {
         if done.count_ones() as usize == self.calls.len() {
             return true;
         }
@@ -101,24 +147,30 @@ impl Search<'_> {
         let calls = self.calls;
         let open = || calls.iter().enumerate().filter(|(i, _)| done >> i & 1 == 0);
         let first_return = open().map(|(_, call)| call.returned).min().unwrap_or(u64::MAX);
-        open().filter(|(_, call)| call.invoked < first_return).any(|(i, call)| {
+        let in_turn = |i: usize, call: &Call| call.part == 0 || done >> (i - 1) & 1 == 1;
+        open().filter(|(i, call)| call.invoked < first_return && in_turn(*i, call)).any(|(i, call)| {
             let mut next = queue;
-            next.call(call.op, self.capacity) == call.said && self.completes(done | 1 << i, next)
+            next.call(call.op, call.said, self.capacity) == call.said && self.completes(done | 1 << i, next)
         })
     }
 }
 
 /// Whether there is an order that explains these calls, on a queue that was empty and open.
 pub(crate) fn is_linearizable(calls: &[Call], capacity: usize) -> bool {
-    assert!(calls.len() <= 64 && (1..=CAPACITY_MAX).contains(&capacity));
+    assert!(calls.len() <= 128 && (1..=CAPACITY_MAX).contains(&capacity));
     Search { calls, capacity, tried: HashSet::new() }.completes(0, Queue::default())
 }
 
 /// `worker, op, said, invoked, returned`.
 #[cfg(test)]
 fn history(calls: &[(usize, Op, Said, u64, u64)]) -> Vec<Call> {
-    let call = |&(worker, op, said, invoked, returned)| Call { worker, op, said, invoked, returned };
-    calls.iter().map(call).collect()
+    let mut history: Vec<Call> = Vec::new();
+    for &(worker, op, said, invoked, returned) in calls {
+        let before = history.last().filter(|last| (last.worker, last.invoked) == (worker, invoked));
+        let part = before.map_or(0, |last| last.part + 1);
+        history.push(Call { worker, part, op, said, invoked, returned });
+    }
+    history
 }
 
 #[test]
@@ -171,4 +223,57 @@ fn what_no_queue_says() {
         "empty behind a claimed place",
         &[(0, Push(1), Ok, 0, 9), (1, Push(2), Ok, 1, 2), (1, Pop, Empty, 3, 4), (1, Pop, Popped(1), 10, 11)],
     );
+}
+
+#[test]
+fn what_a_queue_may_say_of_batches() {
+    use Op::{Close, Pop, Push, PushBatch};
+    use Said::{Closed, Empty, Full, NoMore, Ok, One, Popped};
+    let good = |calls: &[_]| assert!(is_linearizable(&history(calls), 2), "{calls:?}");
+    let [a, b, c, d] = batch(1);
+    // It takes one place until its last message is gone. Pops of one call are parts of it.
+    good(&[
+        (0, PushBatch(1), Ok, 0, 1),
+        (0, PushBatch(2), One, 2, 3),
+        (0, Push(3), Full, 4, 5),
+        (1, Pop, Popped(a), 6, 7),
+        (1, Pop, Popped(b), 6, 7),
+        (1, Pop, Popped(c), 6, 7),
+        (0, Push(3), Full, 8, 9),
+        (1, Pop, Popped(d), 10, 11),
+        (0, Push(3), Ok, 12, 13),
+        (1, Pop, Popped(2), 14, 15),
+        (1, Pop, Popped(3), 14, 15),
+        (1, Pop, NoMore, 14, 15),
+        (1, Pop, Empty, 16, 17),
+    ]);
+    // Somebody takes one between two pops of a call; and the ring is closed beside it.
+    good(&[
+        (0, PushBatch(1), Ok, 0, 1),
+        (1, Pop, Popped(a), 2, 9),
+        (1, Pop, Popped(c), 2, 9),
+        (2, Pop, Popped(b), 3, 4),
+        (0, Close, Ok, 5, 6),
+        (2, Pop, Popped(d), 10, 11),
+        (2, Pop, NoMore, 10, 11),
+        (2, Pop, Closed, 12, 13),
+    ]);
+}
+
+#[test]
+fn what_no_queue_says_of_batches() {
+    use Op::{Pop, Push, PushBatch};
+    use Said::{Ok, One, Popped};
+    let bad = |what: &str, calls: &[_]| assert!(!is_linearizable(&history(calls), 2), "{what}");
+    let [a, b, c, _] = batch(1);
+    let push = (0, PushBatch(1), Ok, 0, 5);
+    bad("out of order", &[push, (1, Pop, Popped(b), 6, 7), (1, Pop, Popped(a), 6, 7)]);
+    bad("out of order by another", &[push, (1, Pop, Popped(b), 6, 7), (2, Pop, Popped(a), 8, 9)]);
+    bad("one is left out", &[push, (1, Pop, Popped(a), 6, 7), (1, Pop, Popped(c), 6, 7)]);
+    let between = (2, Push(9), Ok, 1, 2);
+    bad("split", &[push, between, (1, Pop, Popped(a), 6, 7), (1, Pop, Popped(9), 6, 7), (1, Pop, Popped(b), 6, 7)]);
+    bad("more than one of it", &[(0, PushBatch(1), One, 0, 1), (1, Pop, Popped(a), 6, 7), (1, Pop, Popped(b), 6, 7)]);
+    bad("twice", &[push, (1, Pop, Popped(a), 6, 9), (2, Pop, Popped(a), 7, 8)]);
+    let places = [push, (0, PushBatch(2), Ok, 6, 7), (1, Pop, Popped(a), 8, 9), (0, Push(9), Ok, 10, 11)];
+    bad("a place that is not free yet", &places);
 }

@@ -1,7 +1,10 @@
 //! The exchange ring is one FIFO queue (I6): thousands of short histories of real calls, by threads and
 //! by processes, each of which must have an order that a bounded queue with closing explains.
 //!
-//! `SEGRING_HISTORIES=N`: so many with threads, and half as many with processes (default 4000).
+//! Also of a ring whose messages lie in its entries, with batches: one is pushed by one call, its messages one
+//! behind the other.
+//!
+//! `SEGRING_HISTORIES=N`: so many with threads, and half as many with processes (default 4000), of each.
 
 mod arena;
 mod broken;
@@ -14,10 +17,10 @@ mod shaken;
 
 use arena::{Arena, Counts, Queue, WORKERS_MAX, until};
 use broken::{Claiming, Fault, Locked};
-use checker::{Call, Said};
+use checker::{BATCH, Call, Said, batch};
 use common::{TestChild, TestName, child_role, watchdog};
 use harness::{Rng, Shared};
-use segring::{Name, RingError, mpmc};
+use segring::{Layout, Name, RingError, mpmc};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -32,11 +35,13 @@ const ROUNDS: u64 = 4;
 struct Both {
     tx: mpmc::Producer<u64>,
     rx: mpmc::Consumer<u64>,
+    inline: bool,
 }
 
 impl Both {
     fn of(ring: &Ring) -> Self {
-        Self { tx: ring.producer().expect("a seat"), rx: ring.consumer().expect("a seat") }
+        let inline = ring.stats().expect("stats").layout == Layout::Inline;
+        Self { tx: ring.producer().expect("a seat"), rx: ring.consumer().expect("a seat"), inline }
     }
 }
 
@@ -63,6 +68,33 @@ impl Queue for Both {
 
     fn close(&mut self) {
         self.tx.close().expect("close");
+    }
+
+    fn has_batches(&self) -> bool {
+        self.inline
+    }
+
+    fn push_batch(&mut self, item: u8) -> Said {
+        match self.tx.push_slice(&batch(item).map(u64::from)) {
+            Ok(BATCH) => Said::Ok,
+            Ok(1) => Said::One,
+            Ok(0) => Said::Full,
+            Err(RingError::Closed) => Said::Closed,
+            other => panic!("push_slice: {other:?}"),
+        }
+    }
+
+    fn pop_slice(&mut self, into: &mut [u8]) -> Result<usize, Said> {
+        let mut items = [0; BATCH];
+        match self.rx.pop_slice(&mut items[..into.len()]) {
+            Ok(0) => Err(Said::Empty),
+            Ok(n) => {
+                into.iter_mut().zip(items).for_each(|(into, item)| *into = item as u8);
+                Ok(n)
+            }
+            Err(RingError::Closed) => Err(Said::Closed),
+            Err(e) => panic!("pop_slice: {e}"),
+        }
     }
 }
 
@@ -120,8 +152,8 @@ fn histories() -> u64 {
     std::env::var("SEGRING_HISTORIES").ok().and_then(|n| n.parse().ok()).unwrap_or(4_000)
 }
 
-fn create(name: &TestName, capacity: usize) -> Ring {
-    Ring::builder(name.name()).capacity(capacity).seats(2 * WORKERS_MAX as u32 + 2).redelivery(true).create().expect("create")
+fn create(name: &TestName, capacity: usize, slots: bool) -> Ring {
+    Ring::builder(name.name()).capacity(capacity).seats(2 * WORKERS_MAX as u32 + 2).redelivery(slots).create().expect("create")
 }
 
 fn fail(calls: &[Call], shape: (usize, usize), seed: u64) -> ! {
@@ -129,29 +161,57 @@ fn fail(calls: &[Call], shape: (usize, usize), seed: u64) -> ! {
     panic!("(workers, capacity) {shape:?}, seed {seed}: no queue has this history:{lines}");
 }
 
-fn report(who: &str, counts: &Counts, seed: u64) {
+fn report(who: &str, (counts, seed): &(Counts, u64)) {
     let _ = writeln!(std::io::stderr(), "{who}, seed {seed}: {counts:?}");
     assert!(counts.overlaps > counts.histories / 50, "hardly any calls overlapped");
     assert!(counts.full.min(counts.empty).min(counts.popped) > counts.histories / 2 && counts.closed > 0);
 }
 
+/// Both calls that are only there have been made often.
+fn report_batches(counts: &Counts) {
+    let least = counts.batches.min(counts.ones).min(counts.parts);
+    assert!(least > counts.histories / 20, "hardly any batches: {counts:?}");
+}
+
 #[test]
 fn histories_of_threads() {
+    report("threads", &of_threads(true));
+}
+
+#[test]
+fn histories_of_threads_with_batches() {
+    let done = of_threads(false);
+    report("threads, inline", &done);
+    report_batches(&done.0);
+}
+
+fn of_threads(slots: bool) -> (Counts, u64) {
     let seed = Rng::random_seed();
     let (rng, arena, mut counts) = (&mut Rng::new(seed), Arena::default(), Counts::default());
     while counts.histories < histories() {
         let _watchdog = watchdog("a batch of threads");
         let name = TestName::new("linear");
         let shape = shape(rng);
-        let ring = create(&name, shape.1);
+        let ring = create(&name, shape.1, slots);
         let result = with_threads(&arena, shape, ROUNDS, rng, &mut counts, || Both::of(&ring));
         result.unwrap_or_else(|calls| fail(&calls, shape, seed));
     }
-    report("threads", &counts, seed);
+    (counts, seed)
 }
 
 #[test]
 fn histories_of_processes() {
+    report("processes", &of_processes(true));
+}
+
+#[test]
+fn histories_of_processes_with_batches() {
+    let done = of_processes(false);
+    report("processes, inline", &done);
+    report_batches(&done.0);
+}
+
+fn of_processes(slots: bool) -> (Counts, u64) {
     let seed = Rng::random_seed();
     let (rng, arena, mut counts) = (&mut Rng::new(seed), Shared::<Arena>::create(), Counts::default());
     let workers = 3;
@@ -162,7 +222,7 @@ fn histories_of_processes() {
         let _watchdog = watchdog("a batch of processes");
         let name = TestName::new("linear-processes");
         let shape = (workers, shape(rng).1);
-        let ring = create(&name, shape.1);
+        let ring = create(&name, shape.1, slots);
         let mut leader = Both::of(&ring);
         arena.begin(workers);
         arena.ring.store(ring.id() as u64, SeqCst);
@@ -177,7 +237,7 @@ fn histories_of_processes() {
     arena.ring.store(u64::MAX, SeqCst);
     arena.batch.fetch_add(1, SeqCst);
     children.into_iter().for_each(TestChild::join);
-    report("processes", &counts, seed);
+    (counts, seed)
 }
 
 /// Histories until the checker says that it is no queue. `None`: it never did.
@@ -206,6 +266,12 @@ fn broken_queues_are_caught() {
         let make = |capacity| Arc::new(Locked::new(fault, capacity));
         assert!(caught_after(&format!("{fault:?}"), enough, make).is_some(), "{fault:?}");
     }
+    let of_batches =
+        [Fault::TurnsBatches, Fault::SplitsBatches, Fault::FreesTooEarly, Fault::ReadsTooEarly, Fault::Reorders];
+    for fault in of_batches {
+        let make = |capacity| Arc::new(Locked::with_batches(fault, capacity));
+        assert!(caught_after(&format!("batches: {fault:?}"), enough, make).is_some(), "{fault:?}");
+    }
     for (what, laps) in [("a claimed place is a hole", true), ("laps forgotten", false)] {
         let make = |capacity| Arc::new(Claiming::new(capacity, laps));
         assert!(caught_after(what, enough, make).is_some(), "{what}");
@@ -216,4 +282,6 @@ fn broken_queues_are_caught() {
 fn a_right_queue_is_not() {
     let make = |capacity| Arc::new(Locked::new(Fault::None, capacity));
     assert_eq!(caught_after("a right one", 1000, make), None);
+    let make = |capacity| Arc::new(Locked::with_batches(Fault::None, capacity));
+    assert_eq!(caught_after("a right one with batches", 1000, make), None);
 }
