@@ -236,7 +236,9 @@ pub(crate) fn batches(name: &TestName, rng: &mut Rng) {
             match rx.pop_slice(&mut into) {
                 Ok(n) => {
                     assert!(is_sound && n as u64 == left.max(1), "{left} of block {block}: {n}");
-                    assert!(into[..n].iter().all(|item| *item == 0) && into[n..].iter().all(|item| *item == 7));
+                    assert!(
+                        into[..n].iter().all(|item| *item == 0) && into[n..].iter().all(|item| *item == 7)
+                    );
                     sound += 1;
                 }
                 Err(RingError::Corrupt) => {

@@ -295,7 +295,9 @@ impl Counts {
     fn add(&mut self, calls: &[Call]) {
         self.histories += 1;
         self.calls += calls.len() as u64;
-        self.overlaps += calls.windows(2).filter(|two| two[1].part == 0 && two[1].invoked < two[0].returned).count() as u64;
+        self.overlaps +=
+            calls.windows(2).filter(|two| two[1].part == 0 && two[1].invoked < two[0].returned).count()
+                as u64;
         for call in calls {
             self.parts += u64::from(call.part > 0);
             match call.said {

@@ -271,8 +271,14 @@ fn what_no_queue_says_of_batches() {
     bad("out of order by another", &[push, (1, Pop, Popped(b), 6, 7), (2, Pop, Popped(a), 8, 9)]);
     bad("one is left out", &[push, (1, Pop, Popped(a), 6, 7), (1, Pop, Popped(c), 6, 7)]);
     let between = (2, Push(9), Ok, 1, 2);
-    bad("split", &[push, between, (1, Pop, Popped(a), 6, 7), (1, Pop, Popped(9), 6, 7), (1, Pop, Popped(b), 6, 7)]);
-    bad("more than one of it", &[(0, PushBatch(1), One, 0, 1), (1, Pop, Popped(a), 6, 7), (1, Pop, Popped(b), 6, 7)]);
+    bad(
+        "split",
+        &[push, between, (1, Pop, Popped(a), 6, 7), (1, Pop, Popped(9), 6, 7), (1, Pop, Popped(b), 6, 7)],
+    );
+    bad(
+        "more than one of it",
+        &[(0, PushBatch(1), One, 0, 1), (1, Pop, Popped(a), 6, 7), (1, Pop, Popped(b), 6, 7)],
+    );
     bad("twice", &[push, (1, Pop, Popped(a), 6, 9), (2, Pop, Popped(a), 7, 8)]);
     let places = [push, (0, PushBatch(2), Ok, 6, 7), (1, Pop, Popped(a), 8, 9), (0, Push(9), Ok, 10, 11)];
     bad("a place that is not free yet", &places);

@@ -153,7 +153,12 @@ fn histories() -> u64 {
 }
 
 fn create(name: &TestName, capacity: usize, slots: bool) -> Ring {
-    Ring::builder(name.name()).capacity(capacity).seats(2 * WORKERS_MAX as u32 + 2).redelivery(slots).create().expect("create")
+    Ring::builder(name.name())
+        .capacity(capacity)
+        .seats(2 * WORKERS_MAX as u32 + 2)
+        .redelivery(slots)
+        .create()
+        .expect("create")
 }
 
 fn fail(calls: &[Call], shape: (usize, usize), seed: u64) -> ! {
@@ -266,8 +271,13 @@ fn broken_queues_are_caught() {
         let make = |capacity| Arc::new(Locked::new(fault, capacity));
         assert!(caught_after(&format!("{fault:?}"), enough, make).is_some(), "{fault:?}");
     }
-    let of_batches =
-        [Fault::TurnsBatches, Fault::SplitsBatches, Fault::FreesTooEarly, Fault::ReadsTooEarly, Fault::Reorders];
+    let of_batches = [
+        Fault::TurnsBatches,
+        Fault::SplitsBatches,
+        Fault::FreesTooEarly,
+        Fault::ReadsTooEarly,
+        Fault::Reorders,
+    ];
     for fault in of_batches {
         let make = |capacity| Arc::new(Locked::with_batches(fault, capacity));
         assert!(caught_after(&format!("batches: {fault:?}"), enough, make).is_some(), "{fault:?}");

@@ -71,7 +71,8 @@ fn the_contract_of_names() {
 fn a_full_ring_and_each_capacity() {
     for capacity in [1, 2, 4, 64] {
         let name = TestName::new("full");
-        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(capacity).redelivery(true).create().unwrap();
+        let ring =
+            mpmc::Ring::<u64>::builder(name.name()).capacity(capacity).redelivery(true).create().unwrap();
         let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
         for lap in 0..5 {
             for i in 0..capacity as u64 {
@@ -192,7 +193,8 @@ fn nobody_has_come_yet() {
 #[test]
 fn many_seats_are_taken_and_given_back() {
     let name = TestName::new("seats");
-    let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(4).seats(300).redelivery(true).create().unwrap();
+    let ring =
+        mpmc::Ring::<u64>::builder(name.name()).capacity(4).seats(300).redelivery(true).create().unwrap();
     let mut all: Vec<_> = (0..299).map(|_| ring.producer().unwrap()).collect();
     let mut rx = ring.consumer().unwrap();
     assert!(matches!(ring.producer(), Err(Error::SeatsFull { seats: 300, .. })));

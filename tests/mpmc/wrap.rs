@@ -78,7 +78,11 @@ fn threads_go_around_together() {
     let _watchdog = watchdog("threads around the wrap");
     for capacity in [1u64, 4] {
         let name = TestName::new("wrap-threads");
-        let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(capacity as usize).redelivery(true).create().unwrap();
+        let ring = mpmc::Ring::<u64>::builder(name.name())
+            .capacity(capacity as usize)
+            .redelivery(true)
+            .create()
+            .unwrap();
         advance(&RawSegment::attach(ring.id()), capacity, (1 << 39) * capacity - 500);
         let sum: u64 = std::thread::scope(|scope| {
             for who in 0..2u64 {

@@ -1,6 +1,8 @@
 //! kill -9 under load, for long: four producers and four consumers, as processes, of which one is killed
 //! every few milliseconds, at a random moment, and started anew. Every message is accounted for.
 //!
+//! The same of a ring whose messages lie in its entries, with slices: see `inline`.
+//!
 //! Some consumers copy; some take, hold several and release in any order; some hand back now and then.
 //! `SEGRING_SOAK=SECONDS`: for so long (default 4), in epochs of a few seconds with a ring of their own.
 
@@ -10,6 +12,7 @@ mod brood;
 mod common;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod inline;
 #[path = "../common/raw.rs"]
 mod raw;
 mod slots;
@@ -31,9 +34,13 @@ const EPOCH: u64 = 5;
 #[test]
 fn child_main() {
     let Some((role, args)) = child_role() else { return };
-    assert_eq!(role, "epoch");
     let [name, seconds, capacity, seed] = &args[..] else { panic!("arguments") };
     let number = |s: &str| s.parse::<u64>().expect("a number");
+    let epoch = match role.as_str() {
+        "epoch" => epoch,
+        "epoch inline" => inline::epoch,
+        _ => panic!("unknown role {role}"),
+    };
     epoch(name, number(seconds), number(capacity) as usize, number(seed));
 }
 
