@@ -5,4 +5,5 @@
 
 pub mod check;
 pub mod exchange;
+pub mod inline;
 pub mod waiting;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Parser;
 use segring_model::check::{Check, Expected};
-use segring_model::{exchange, waiting};
+use segring_model::{exchange, inline, waiting};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -39,7 +39,12 @@ fn main() -> Result<ExitCode> {
         (args.names.is_empty() || args.names.iter().any(|n| check.name.contains(n.as_str())))
             && (check.short || !args.short)
     };
-    let checks: Vec<Check> = waiting::checks().into_iter().chain(exchange::checks()).filter(wanted).collect();
+    let checks: Vec<Check> = waiting::checks()
+        .into_iter()
+        .chain(exchange::checks())
+        .chain(inline::checks())
+        .filter(wanted)
+        .collect();
     anyhow::ensure!(!checks.is_empty(), "no check has such a name; --list says what there is");
     let width = checks.iter().map(|c| c.name.len()).max().unwrap_or(0);
     if args.list {
