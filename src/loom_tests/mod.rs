@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod exchange;
+mod inline;
 mod kernel;
 mod memory;
 
