@@ -75,7 +75,7 @@ const PLAN: Plan = Plan {
 
 #[test]
 fn a_pusher_is_killed() {
-    kill_everywhere(Plan { victim: &[Push(1), Push(2)], after: &[Push(3)], ..PLAN }, 5);
+    kill_everywhere(Plan { capacity: 2, victim: &[Push(1), Push(2)], after: &[Push(3)], ..PLAN }, 6);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The exchange ring in one thread: each verdict of a take-over, and whole lives beside a plain queue. [`crate::loom_tests`] has the threads.
 
 mod hostile;
+mod inline;
 
 use super::repair::{Verdict, finish};
 use super::{Entries, Hand, Memory, Message, closing, hint, look, look_for_room, progress};
