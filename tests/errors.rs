@@ -108,14 +108,14 @@ fn the_wrong_version() {
     let raw = RawSegment::attach(ring.id());
     // (offset, bytes): abi_major, abi_minor, features.
     let cases: [(usize, &[u8], &str); 4] =
-        [(12, &[1], "1.2"), (14, &[3], "0.3"), (16, &[4], "features 0x4"), (19, &[0x80], "0x80000000")];
+        [(12, &[1], "1.3"), (14, &[4], "0.4"), (16, &[8], "features 0x8"), (19, &[0x80], "0x80000000")];
     for (at, bytes, shown) in cases {
         let before = raw.bytes(at, bytes.len());
         raw.put(at, bytes);
         let errors = [builder(&name).attach().unwrap_err(), Observer::attach(name.name()).unwrap_err()];
         for e in errors {
             assert!(matches!(e, Error::WrongAbi { .. }), "{e:?}");
-            said(&e, &name, &[shown, "this program speaks 0.2", "the same segring version"]);
+            said(&e, &name, &[shown, "this program speaks 0.3", "the same segring version"]);
         }
         assert!(matches!(builder(&name).create(), Err(Error::Exists { .. })));
         assert_eq!(raw.bytes(at, bytes.len()), bytes, "an older version changed a newer ring");
