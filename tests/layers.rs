@@ -88,8 +88,10 @@ fn system_calls_are_made_in_sys_only() {
         rust_files(&src.join(layer), &mut files);
         for file in files {
             let text = fs::read_to_string(&file).expect("readable");
+            // Its own tests may use threads.
+            let code = text.split("\nmod tests {").next().unwrap_or_default();
             for word in ["libc::", "std::fs", "std::process", "std::thread"] {
-                let code = text.lines().map(|l| l.split("//").next().unwrap_or_default());
+                let code = code.lines().map(|l| l.split("//").next().unwrap_or_default());
                 assert!(!code.into_iter().any(|l| l.contains(word)), "{} uses {word}", file.display());
             }
         }

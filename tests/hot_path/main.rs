@@ -78,7 +78,7 @@ const STRICT: &[&str] = &[
 
 /// Functions of the library that a strict operation may call, off its hot path: the ring looks full;
 /// the peer sleeps; the ring is empty.
-const COLD: &[&str] = &["look_at_head", "look_again", "wake_one", "is_closed"];
+const COLD: &[&str] = &["look_at_head", "look_again", "wake_some", "is_closed"];
 
 /// Most instructions allowed: a tenth more, but not so much that a check hides behind a long copy.
 fn bound(measured: u64) -> u64 {
