@@ -188,7 +188,12 @@ impl<R: RingType> Builder<R> {
         let kind: Kind = R::kind();
         let (seats, in_hand) = if kind.is_mpmc() { (self.seats, self.in_hand) } else { (2, 0) };
         let inline = kind == Kind::Mpmc && !self.redelivery && can_be_inline(payload_size, payload_align);
-        let (layout, in_hand) = if inline { (Layout::Inline, 0) } else { (self.layout, in_hand) };
+        let (layout, in_hand) = match kind {
+            _ if inline => (Layout::Inline, 0),
+            Kind::Spsc => (self.layout, in_hand),
+            // Of no effect.
+            _ => (R::default_layout(), in_hand),
+        };
         Ok(Recipe {
             shape: Shape { kind, layout, capacity, payload_size, payload_align, seats, in_hand },
             mode: self.mode,

@@ -334,3 +334,28 @@ fn who_attaches_takes_the_layout_that_is_there() {
     assert_eq!((attached.stats().unwrap().layout, attached.in_hand()), (Layout::Dense, 1));
     drop(slots);
 }
+
+/// `layout` is for SPSC rings, and of no effect here.
+#[test]
+fn a_layout_that_is_asked_for_changes_nothing() {
+    for asked in [Layout::Inline, Layout::Stamped, Layout::Dense] {
+        let name = TestName::new("words");
+        let is = |found: Layout, expected: Layout| assert_eq!(found, expected, "asked for {asked:?}");
+        let small = || mpmc::Ring::<u64>::builder(name.name()).capacity(4).layout(asked);
+        let ring = small().create().unwrap();
+        is(ring.stats().unwrap().layout, Layout::Inline);
+        ring.remove().unwrap();
+        let ring = small().redelivery(true).create().unwrap();
+        is(ring.stats().unwrap().layout, Layout::Dense);
+        ring.remove().unwrap();
+        let large = mpmc::Ring::<[u64; 2]>::builder(name.name()).layout(asked).create().unwrap();
+        is(large.stats().unwrap().layout, Layout::Dense);
+        large.remove().unwrap();
+        let bytes = mpmc::ByteRing::builder(name.name()).layout(asked).create().unwrap();
+        is(bytes.stats().unwrap().layout, Layout::Dense);
+        bytes.remove().unwrap();
+    }
+    let name = TestName::new("words");
+    let spsc = segring::spsc::Ring::<u64>::builder(name.name()).layout(Layout::Inline).create().unwrap_err();
+    assert!(matches!(spsc, Error::BadOption { .. }), "{spsc:?}");
+}
