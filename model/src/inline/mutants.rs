@@ -73,5 +73,11 @@ pub(super) fn mutants() -> Vec<(&'static str, bool, &'static str, Inline)> {
             name::CORRUPT,
             Inline { laps: 2, ..any(2, alive(ring(1, &[&[1, 1, 1]], 1))) },
         ),
+        (
+            "an exchange a whole wrap old",
+            true,
+            name::ORDER,
+            Inline { laps: 2, ..alive(ring(1, &[&[1, 1, 1]], 2)) },
+        ),
     ]
 }

@@ -213,8 +213,11 @@ impl Side {
         let mut exchanges = 0;
         for act in acts {
             let before = cur.load(Ordering::Relaxed);
-            let Ok(exchanged) = catch_unwind(AssertUnwindSafe(|| self.act(*act, &mut life))) else {
-                return life;
+            let exchanged = match catch_unwind(AssertUnwindSafe(|| self.act(*act, &mut life))) {
+                Ok(exchanged) => exchanged,
+                Err(end) if end.is::<Killed>() => return life,
+                // A failure, not a kill.
+                Err(end) => resume_unwind(end),
             };
             if exchanged && kill == Some(Kill::BeforeCur(exchanges)) {
                 // Only whoever repairs reads `cur`, and comes later: as if it had never been written.

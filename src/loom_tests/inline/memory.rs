@@ -4,6 +4,7 @@
 use crate::layout::cursors::Cursors;
 use crate::layout::exchange::Entry;
 use crate::layout::inline::{Cell as Pair, Content};
+use crate::loom_tests::memory::Cells;
 use crate::ring::RingError;
 use crate::ring::mpmc::inline::{Blocks, Memory, Place, try_push, try_push_batch, try_take};
 use crate::ring::mpmc::{Entries, closing};
@@ -17,22 +18,28 @@ const LEN: usize = 2;
 
 /// The words of a ring. Blocks are read by whoever may be too late, while their owners write them: so
 /// these words are atomics, and all their accesses Relaxed. What was torn shows as a wrong message.
+///
+/// A loom load never sees a store that comes later, so it would not notice a read that is not over. But one
+/// consumer alone is never too late: then each access is one to a cell, too, and loom reports those that
+/// are not ordered.
 pub(super) struct Heap {
     cells: Vec<Pair>,
     notes: Vec<AtomicU64>,
     blocks: Vec<[AtomicU64; LEN]>,
+    cells_of_blocks: Option<Cells>,
     per_seat: u32,
     pub(super) cursors: Cursors,
 }
 
 impl Heap {
-    /// As a creator leaves it.
-    pub(super) fn new(capacity: u32, seats: u32, per_seat: u32) -> Arc<Self> {
+    /// As a creator leaves it. `alone`: there is one consumer, and nobody closes.
+    pub(super) fn new(capacity: u32, seats: u32, per_seat: u32, alone: bool) -> Arc<Self> {
         let blocks = seats * per_seat;
         Arc::new(Self {
             cells: (0..capacity).map(|_| Pair::default()).collect(),
             notes: (0..blocks).map(|_| AtomicU64::new(0)).collect(),
             blocks: (0..blocks).map(|_| [AtomicU64::new(0), AtomicU64::new(0)]).collect(),
+            cells_of_blocks: alone.then(|| Cells::new(u64::from(blocks) * LEN as u64)),
             per_seat,
             cursors: Cursors::default(),
         })
@@ -75,9 +82,27 @@ impl View {
         &self.heap.cells[position as usize % self.heap.cells.len()]
     }
 
-    fn word(&self, block: u32, left: u32, i: usize) -> &AtomicU64 {
+    /// A word of a block, and its number among all.
+    fn word(&self, block: u32, left: u32, i: usize) -> (&AtomicU64, u64) {
         self.step();
-        &self.heap.blocks[block as usize][LEN - left as usize + i]
+        let (block, word) = (block as usize, LEN - left as usize + i);
+        (&self.heap.blocks[block][word], (block * LEN + word) as u64)
+    }
+
+    fn write(&self, block: u32, left: u32, i: usize, item: u64) {
+        let (word, number) = self.word(block, left, i);
+        word.store(item, Ordering::Relaxed);
+        if let Some(cells) = &self.heap.cells_of_blocks {
+            cells.set(number, item);
+        }
+    }
+
+    fn read(&self, block: u32, left: u32, i: usize) -> u64 {
+        let (word, number) = self.word(block, left, i);
+        if let Some(cells) = &self.heap.cells_of_blocks {
+            cells.get(number);
+        }
+        word.load(Ordering::Relaxed)
     }
 }
 
@@ -153,7 +178,7 @@ impl Side {
         let n = items.len() as u32;
         try_push_batch(view, tail, blocks, n, |block| {
             for (i, item) in items.iter().enumerate() {
-                view.word(block, n, i).store(*item, Ordering::Relaxed);
+                view.write(block, n, i, *item);
             }
         })
     }
@@ -166,8 +191,7 @@ impl Side {
             match place {
                 Place::Value(value) => got.push(value),
                 Place::Block { block, left, n } => {
-                    let word = |i| view.word(block, left, i).load(Ordering::Relaxed);
-                    got.extend((0..n as usize).map(word));
+                    got.extend((0..n as usize).map(|i| view.read(block, left, i)));
                 }
             }
         })
@@ -202,10 +226,11 @@ impl Side {
             let mut got = Vec::new();
             let killed = catch_unwind(AssertUnwindSafe(|| self.act(*act, &mut got)));
             let landed = self.view.doom.as_ref().is_some_and(|doom| doom.landed.take());
-            let done = match killed {
-                Ok(done) => done,
+            let (done, killed) = match killed {
+                Ok(done) => (done, false),
                 // Killed after its exchange: it has happened.
-                Err(_) => landed,
+                Err(end) if end.is::<Killed>() => (landed, true),
+                Err(end) => resume_unwind(end),
             };
             if done {
                 match act {
@@ -214,7 +239,7 @@ impl Side {
                     Act::Take(_) => life.got.append(&mut got),
                 }
             }
-            if killed.is_err() {
+            if killed {
                 return life;
             }
         }

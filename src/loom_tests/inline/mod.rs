@@ -55,6 +55,10 @@ fn judge(programs: &[&[Act]], lives: &[Life], left: &[u64]) {
     }
 }
 
+fn consumers(programs: &[&[Act]]) -> usize {
+    programs.iter().filter(|program| program.iter().any(|act| matches!(act, Take(_)))).count()
+}
+
 fn items_of(act: &Act) -> Vec<u64> {
     match act {
         Push(item) => vec![*item],
@@ -66,7 +70,7 @@ fn items_of(act: &Act) -> Vec<u64> {
 /// Some threads, each with its program; none waits. The last one is this thread.
 fn crowd(capacity: u32, per_seat: u32, preemptions: usize, programs: &'static [&'static [Act]]) {
     model(preemptions, move || {
-        let heap = Heap::new(capacity, programs.len() as u32, per_seat);
+        let heap = Heap::new(capacity, programs.len() as u32, per_seat, consumers(programs) == 1);
         let mut sides: Vec<Side> = (0..programs.len() as u32).map(|seat| Side::join(&heap, seat)).collect();
         let mine = sides.pop().expect("somebody");
         let others: Vec<_> = sides
@@ -110,6 +114,7 @@ fn two_producers_two_consumers() {
 fn a_block_goes_round() {
     crowd(1, 1, 4, &[&[Batch(&[1, 2]), Batch(&[3, 4]), Batch(&[5, 6])], &[Take(2), Take(1), Take(2)]]);
     crowd(2, 2, 3, &[&[Batch(&[1, 2]), Batch(&[3, 4]), Batch(&[5, 6])], &[Take(2), Take(1), Take(2)]]);
+    crowd(1, 1, 3, &[&[Take(2), Take(1), Take(1)], &[Batch(&[1, 2]), Batch(&[3, 4])]]);
 }
 
 /// Entries go round, with the values in them.
@@ -123,7 +128,7 @@ fn an_entry_goes_round() {
 /// refused (I6). The closer may be killed between its mark and the flag.
 fn closing(capacity: u32, before: &'static [u64], killed: bool) {
     model(2, move || {
-        let heap = Heap::new(capacity, 3, 1);
+        let heap = Heap::new(capacity, 3, 1, false);
         let [mut closer, mut mine, mut theirs] = [0, 1, 2].map(|seat| Side::join(&heap, seat));
         if !before.is_empty() {
             assert_eq!(closer.try_push_batch(before), Ok(true));

@@ -5,7 +5,7 @@
 //! the semaphore: whoever takes over sees all that the victim has done, and no more than that of others.
 
 use super::memory::{Act, Heap, Life, Side};
-use super::{drain, judge, model};
+use super::{consumers, drain, judge, model};
 use Act::{Batch, Push, Take};
 use loom::thread;
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,10 @@ fn with(plan: Plan, kill: u32) -> bool {
     let hit = Arc::new(Mutex::new(false));
     let hit_inside = hit.clone();
     model(plan.preemptions, move || {
-        let heap = Heap::new(plan.capacity, plan.others.len() as u32 + 1, plan.per_seat);
+        let programs: Vec<&[Act]> =
+            [plan.victim, plan.after].into_iter().chain(plan.others.iter().copied()).collect();
+        let heap =
+            Heap::new(plan.capacity, plan.others.len() as u32 + 1, plan.per_seat, consumers(&programs) == 1);
         let victim = Side::join(&heap, 0).doomed(kill);
         let mut others: Vec<Side> =
             (1..=plan.others.len() as u32).map(|seat| Side::join(&heap, seat)).collect();
@@ -47,8 +50,6 @@ fn with(plan: Plan, kill: u32) -> bool {
         lives.push(life);
         lives.push(Side::join(&heap, 0).live(plan.after));
         lives.extend(others.into_iter().map(|other| other.join().expect("other")));
-        let programs: Vec<&[Act]> =
-            [plan.victim, plan.after].into_iter().chain(plan.others.iter().copied()).collect();
         judge(&programs, &lives, &drain(&heap));
     });
     let hit = *hit.lock().expect("not poisoned");
