@@ -115,6 +115,8 @@ fn a_block_goes_round() {
     crowd(1, 1, 4, &[&[Batch(&[1, 2]), Batch(&[3, 4]), Batch(&[5, 6])], &[Take(2), Take(1), Take(2)]]);
     crowd(2, 2, 3, &[&[Batch(&[1, 2]), Batch(&[3, 4]), Batch(&[5, 6])], &[Take(2), Take(1), Take(2)]]);
     crowd(1, 1, 3, &[&[Take(2), Take(1), Take(1)], &[Batch(&[1, 2]), Batch(&[3, 4])]]);
+    // The next batch goes into another entry than the one that says that the block is free.
+    crowd(2, 1, 3, &[&[Take(2), Take(1)], &[Batch(&[1, 2]), Batch(&[3, 4])]]);
 }
 
 /// Entries go round, with the values in them.
