@@ -19,13 +19,12 @@ impl Inline {
         }
         s.ghost.tail = pos + 1;
         let first = s.process[seat].next;
-        let mut len = s.ghost.queue.iter().take_while(|m| **m != 0).count();
-        for number in first..first + n {
-            if len == QUEUE {
+        let len = s.ghost.queue.iter().take_while(|m| **m != 0).count();
+        for (at, number) in (len..).zip(first..first + n) {
+            if at == QUEUE {
                 return s.fault(Fault::Order);
             }
-            s.ghost.queue[len] = self.message(seat, number);
-            len += 1;
+            s.ghost.queue[at] = self.message(seat, number);
         }
     }
 
