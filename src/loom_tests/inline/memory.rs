@@ -223,6 +223,8 @@ impl Side {
     pub(super) fn live(mut self, acts: &[Act]) -> Life {
         let mut life = Life::default();
         for act in acts {
+            // Else loom goes through few of the ways in which acts of two can follow each other.
+            loom::thread::yield_now();
             let mut got = Vec::new();
             let killed = catch_unwind(AssertUnwindSafe(|| self.act(*act, &mut got)));
             let landed = self.view.doom.as_ref().is_some_and(|doom| doom.landed.take());
