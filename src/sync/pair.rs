@@ -77,12 +77,14 @@ impl Pair {
         false
     }
 
-    /// For loom: pushers one at a time, and the second word a moment before the first. Who reads the second
-    /// meanwhile has read a first that is gone by now, so that its own exchange fails.
+    /// For loom: pushers one at a time, and the second word a moment before the first, if the first is as in
+    /// `old`: it has no message then, so that nobody who reads the second meanwhile succeeds with it.
     #[cfg(segring_loom)]
     pub(crate) fn compare_exchange(&self, old: [u64; 2], new: [u64; 2]) -> bool {
         let Ok(_one) = self.exchange.lock() else { return false };
-        if self.second() != old[1] {
+        // An exchange of equals reads the newest: a load might read an older one.
+        let same = self.first.compare_exchange(old[0], old[0], Ordering::Relaxed, Ordering::Relaxed);
+        if same.is_err() || self.second() != old[1] {
             return false;
         }
         self.second.store(new[1], Ordering::Relaxed);
