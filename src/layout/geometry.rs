@@ -5,7 +5,7 @@
 
 use super::cursors::Cursors;
 use super::exchange::{self, HandLine};
-use super::header::{HEADER_LEN, Header, Kind};
+use super::header::{FEATURE_PAIRS, HEADER_LEN, Header, Kind};
 use super::inline::{self, BLOCK_BYTES, BlockLine, Cell};
 use super::seat::SeatRecord;
 use super::slot::{Layout, STAMPED_MAX, stamped_stride};
@@ -211,6 +211,9 @@ impl Geometry {
             seats: h.seats,
             in_hand: u32::try_from(h.in_hand).ok()?,
         };
+        if shape.is_inline() != (h.features & FEATURE_PAIRS != 0) {
+            return None;
+        }
         let g = shape.geometry().ok()?;
         let same = g.stride == h.stride
             && g.slot_count == h.slot_count

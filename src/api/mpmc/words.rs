@@ -8,7 +8,7 @@ use crate::layout::inline_view::InlineView;
 use crate::layout::seat::Role;
 use crate::layout::view::Trust;
 use crate::region::{Context, Error, Region};
-use crate::ring::mpmc::inline::{Blocks, Place, try_push, try_push_batch, try_take};
+use crate::ring::mpmc::inline::{Blocks, Place, Took, try_push, try_push_batch, try_take};
 use crate::ring::mpmc::{closing::close, hint, look, look_for_room};
 use crate::ring::{RingError, closing, wait};
 use std::sync::Arc;
@@ -179,7 +179,7 @@ pub(super) struct WordTaker {
 
 /// One message, or the news that there is none.
 #[inline(always)]
-fn attempt<T: Payload>(view: &InlineView, head: &mut u64) -> Result<T, RingError> {
+fn attempt<T: Payload>(view: &InlineView, head: &mut u64) -> Result<(T, Took), RingError> {
     match pop_one(view, head) {
         Err(RingError::Empty) => closing::look_again(&view.cursors().state, || pop_one(view, head)),
         other => other,
@@ -187,16 +187,16 @@ fn attempt<T: Payload>(view: &InlineView, head: &mut u64) -> Result<T, RingError
 }
 
 #[inline(always)]
-fn pop_one<T: Payload>(view: &InlineView, head: &mut u64) -> Result<T, RingError> {
+fn pop_one<T: Payload>(view: &InlineView, head: &mut u64) -> Result<(T, Took), RingError> {
     let mut item = from_word(0);
-    try_take(view, head, 1, |place| match (place, &mut item) {
+    let took = try_take(view, head, 1, |place| match (place, &mut item) {
         (Place::Value(word), item) => *item = from_word(word),
         (Place::Block { block, left, .. }, Ok(item)) => {
             view.read_batch(block, left, std::slice::from_mut(item));
         }
         (Place::Block { .. }, Err(_)) => {}
     })?;
-    item
+    Ok((item?, took))
 }
 
 impl WordTaker {
@@ -210,16 +210,18 @@ impl WordTaker {
     #[inline(always)]
     pub(super) fn try_pop<T: Payload>(&mut self) -> Result<T, RingError> {
         self.member.check()?;
-        let item = attempt(&self.view, &mut self.head)?;
-        self.count(1);
+        let (item, took) = attempt(&self.view, &mut self.head)?;
+        self.count(1, usize::from(took.emptied));
         Ok(item)
     }
 
     #[inline(always)]
-    fn count(&mut self, taken: usize) {
+    fn count(&mut self, taken: usize, entries: usize) {
         self.taken = self.taken.wrapping_add(taken as u64);
-        // There is room now.
-        self.member.wake_some(Role::Producer, taken);
+        // There is room in so many entries now.
+        if entries > 0 {
+            self.member.wake_some(Role::Producer, entries);
+        }
     }
 
     #[inline(always)]
@@ -238,8 +240,9 @@ impl WordTaker {
     #[inline(never)]
     fn wait_and_pop<T: Payload>(&mut self, deadline: Option<u64>) -> Result<T, RingError> {
         let Self { member, view, head, taken } = self;
-        let item = wait::until(&*member, &member.waiter(*taken, deadline), || not_yet(attempt(view, head)))?;
-        self.count(1);
+        let (item, took) =
+            wait::until(&*member, &member.waiter(*taken, deadline), || not_yet(attempt(view, head)))?;
+        self.count(1, usize::from(took.emptied));
         Ok(item)
     }
 
@@ -249,10 +252,13 @@ impl WordTaker {
         if into.is_empty() {
             return Ok(0);
         }
-        let mut popped = 0;
+        let (mut popped, mut entries) = (0, 0);
         while popped < into.len() {
             match self.pop_some(&mut into[popped..]) {
-                Ok(n) => popped += n,
+                Ok(took) => {
+                    popped += took.messages as usize;
+                    entries += usize::from(took.emptied);
+                }
                 // The next call says so.
                 Err(_) if popped > 0 => break,
                 Err(RingError::Empty) => {
@@ -268,24 +274,23 @@ impl WordTaker {
                 Err(e) => return Err(e),
             }
         }
-        self.count(popped);
+        self.count(popped, entries);
         Ok(popped)
     }
 
     /// Of one entry.
     #[inline(always)]
-    fn pop_some<T: Payload>(&mut self, into: &mut [T]) -> Result<usize, RingError> {
+    fn pop_some<T: Payload>(&mut self, into: &mut [T]) -> Result<Took, RingError> {
         let Self { view, head, .. } = self;
         let most = into.len().min(BLOCK_LEN as usize) as u32;
-        let n = try_take(view, head, most, |place| match place {
+        try_take(view, head, most, |place| match place {
             Place::Value(word) => {
                 if let (Some(first), Ok(item)) = (into.first_mut(), from_word(word)) {
                     *first = item;
                 }
             }
             Place::Block { block, left, n } => view.read_batch(block, left, &mut into[..n as usize]),
-        })?;
-        Ok(n as usize)
+        })
     }
 
     /// Waits until there is a message; takes none.

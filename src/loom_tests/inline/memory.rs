@@ -186,7 +186,7 @@ impl Side {
     /// Up to so many, into a buffer that is looked at after a kill, too.
     fn try_take(&mut self, most: u32, got: &mut Vec<u64>) -> Result<u32, RingError> {
         let Self { view, head, .. } = self;
-        try_take(view, head, most, |place| {
+        let took = try_take(view, head, most, |place| {
             got.clear();
             match place {
                 Place::Value(value) => got.push(value),
@@ -194,7 +194,8 @@ impl Side {
                     got.extend((0..n as usize).map(|i| view.read(block, left, i)));
                 }
             }
-        })
+        });
+        took.map(|took| took.messages)
     }
 
     pub(super) fn take(&mut self, most: u32) -> Result<Vec<u64>, RingError> {

@@ -80,7 +80,16 @@ pub(crate) enum Place {
     Block { block: u32, left: u32, n: u32 },
 }
 
-/// Takes the oldest messages, up to `most` of those that one entry has: says how many. Lock-free. `read`
+/// What a take has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Took {
+    /// Messages.
+    pub(crate) messages: u32,
+    /// They were the last ones of their entry: there is room now.
+    pub(crate) emptied: bool,
+}
+
+/// Takes the oldest messages, up to `most` of those that one entry has. Lock-free. `read`
 /// is called before they are taken, and again if somebody else was faster. `head` is a private hint.
 #[inline(always)]
 pub(crate) fn try_take(
@@ -88,7 +97,7 @@ pub(crate) fn try_take(
     head: &mut u64,
     most: u32,
     mut read: impl FnMut(Place),
-) -> Result<u32, RingError> {
+) -> Result<Took, RingError> {
     let shared = &memory.cursors().consumer;
     let mut walk = Walk::new(memory, head, 1);
     loop {
@@ -122,11 +131,12 @@ pub(crate) fn try_take(
             .compare_exchange(entry.0, new.0, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok();
         if done {
-            if rest == 0 {
+            let emptied = rest == 0;
+            if emptied {
                 memory.ask_for(position + ASK_AHEAD);
                 walk.finished(shared);
             }
-            return Ok(n);
+            return Ok(Took { messages: n, emptied });
         }
     }
 }

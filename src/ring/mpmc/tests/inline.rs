@@ -73,7 +73,7 @@ impl Heap {
     fn take(&self, head: &mut u64, most: u32) -> Result<Vec<u64>, RingError> {
         let mut got = Vec::new();
         let n = try_take(self, head, most, |place| got = self.read(place))?;
-        assert_eq!(n as usize, got.len());
+        assert_eq!(n.messages as usize, got.len());
         Ok(got)
     }
 }
