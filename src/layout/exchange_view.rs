@@ -29,8 +29,12 @@ pub(crate) struct ExchangeParts {
     pub(crate) payload_offset: usize,
 }
 
-/// Bytes of a slot that are asked for ahead.
-const ASK_MOST: usize = 512;
+/// How many positions ahead an entry is asked for: eight lie in a line.
+const ASK_ENTRY: u64 = 14;
+/// And a slot. Both by measurement, as that larger slots are not asked for (`docs/measurements.md`).
+const ASK_SLOT: u64 = 3;
+/// Bytes of such a slot.
+const ASK_MOST: usize = 128;
 
 /// Entries, hands and slots.
 pub(crate) struct ExchangeView {
@@ -125,18 +129,17 @@ impl ExchangeView {
         unsafe { AtomicU64::from_ptr(self.slot(slot).cast()) }
     }
 
-    /// Asks for the lines of the slot in this entry, to be written soon, if the entry is full, or is not.
+    /// Asks for the line of the entry some positions further, to be written soon; and for that of the slot
+    /// that a push will get out of a nearer one.
     #[inline(always)]
-    pub(crate) fn ask_for(&self, position: u64, full: bool) {
-        let entry = Entry(self.entry(position).load(Ordering::Relaxed));
-        if entry.is_full() != full {
+    pub(crate) fn ask_ahead(&self, position: u64) {
+        if self.parts.stride > ASK_MOST {
             return;
         }
-        let slot = self.slot(entry.slot());
-        let mut line = 0;
-        while line < self.parts.stride.min(ASK_MOST) {
-            ask_to_write(slot.wrapping_add(line));
-            line += 64;
+        ask_to_write(self.entry(position + ASK_ENTRY));
+        let entry = Entry(self.entry(position + ASK_SLOT).load(Ordering::Relaxed));
+        if !entry.is_full() {
+            ask_to_write(self.slot(entry.slot()));
         }
     }
 

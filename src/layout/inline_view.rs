@@ -28,6 +28,9 @@ pub(crate) struct InlineParts {
     pub(crate) blocks_per_seat: u32,
 }
 
+/// How many positions ahead: four lie in a line. By measurement (`docs/measurements.md`).
+const ASK_AHEAD: u64 = 16;
+
 /// Nothing at run time: a constant.
 #[inline(always)]
 fn assert_word<T>() {
@@ -85,10 +88,10 @@ impl InlineView {
         unsafe { &*self.cell_at(position) }
     }
 
-    /// The entry of this position will be written soon.
+    /// Asks for the line of an entry some positions further, to be written soon.
     #[inline(always)]
-    pub(crate) fn ask_for(&self, position: u64) {
-        ask_to_write(self.cell_at(position));
+    pub(crate) fn ask_ahead(&self, position: u64) {
+        ask_to_write(self.cell_at(position + ASK_AHEAD));
     }
 
     pub(crate) fn blocks_per_seat(&self) -> u32 {

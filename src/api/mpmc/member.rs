@@ -9,7 +9,7 @@ use crate::layout::view::Trust;
 use crate::region::{Adoption, Error, ForkToken, NotWoken, Region, Survey};
 use crate::ring::mpmc::Hand;
 use crate::ring::{RingError, wait};
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering, fence, pause};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -31,6 +31,8 @@ pub(crate) enum Look {
 
 /// Between two looks at what cannot be told, in nanoseconds.
 const PAUSE: u64 = 1_000_000;
+/// Between two looks at what is about to change.
+const SLIP: u64 = 500;
 
 /// A handle's half that is not about messages.
 pub(crate) struct Member {
@@ -303,6 +305,14 @@ impl Member {
         let until = deadline.map_or(soon, |deadline| deadline.min(soon));
         // Relaxed: whatever it is; a pause, no wait.
         let _ = self.own.parking().sleep(word, word.load(Ordering::Relaxed), self.own.waiter_bit(), until);
+    }
+
+    /// Looks away for a moment, which others need to go on undisturbed.
+    pub(crate) fn slip(&self) {
+        let end = self.own.parking().now().saturating_add(SLIP);
+        while self.own.parking().now() < end {
+            pause();
+        }
     }
 
     fn hint(&self) -> (u32, bool) {

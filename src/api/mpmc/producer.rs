@@ -115,7 +115,8 @@ impl<T: Payload> Producer<T> {
     /// directly. On a ring of messages of up to 8 bytes ([`Layout::Inline`](crate::Layout::Inline)) up to 64
     /// of them go in as a batch: they appear together, one behind the other, and take one entry. Consumers
     /// share what is in it as if each had been pushed by itself. A producer has as many batches in the ring
-    /// as `capacity / 64`, 16 at most; beyond that it pushes one message in a call. Killed in here, it has
+    /// as `capacity / 64`, 16 at most. Beyond that it waits a moment, up to 8 µs, if consumers are at work on
+    /// them, and pushes one message in a call if they are not. Killed in here, it has
     /// pushed the first ones, in order, and whole batches only.
     ///
     /// # Errors

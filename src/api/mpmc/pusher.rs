@@ -152,7 +152,7 @@ impl Pusher {
     pub(super) fn wait_and_publish(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         let Self { member, slots, hand, tail, pushed } = self;
         let Some(hand) = hand else { return Err(RingError::Full) };
-        wait::until(&*member, &member.waiter(*pushed, deadline), || {
+        wait::again(&*member, &member.waiter(*pushed, deadline), || {
             hand.stamp(slots, false);
             not_yet(hand.try_push(slots, tail, Message::New))
         })?;

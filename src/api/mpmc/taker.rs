@@ -162,7 +162,7 @@ impl Taker {
     #[inline(never)]
     fn wait_and_take(&mut self, deadline: Option<u64>) -> Result<Taken, RingError> {
         loop {
-            let closed = match self.wait(deadline) {
+            let closed = match self.wait(true, deadline) {
                 Ok(()) => false,
                 // There may be something with the dead; the next line looks.
                 Err(RingError::Closed) => true,
@@ -196,7 +196,7 @@ impl Taker {
 
     fn wait_for_any(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         loop {
-            match self.wait(deadline) {
+            match self.wait(false, deadline) {
                 Err(RingError::Closed) => {}
                 other => return other,
             }
@@ -210,11 +210,12 @@ impl Taker {
         }
     }
 
-    /// Waits until there is a message, or has been for a moment; takes none.
-    fn wait(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
+    /// Waits until there is a message, or has been for a moment; takes none. `tried`: just now, in vain.
+    fn wait(&mut self, tried: bool, deadline: Option<u64>) -> Result<(), RingError> {
         self.member.check()?;
         let Self { member, slots, head, taken, .. } = self;
-        wait::until(&*member, &member.waiter(*taken, deadline), || {
+        let waiter = member.waiter(*taken, deadline);
+        let look = || {
             if member.is_queued() || member.owes() {
                 return Ok(Some(()));
             }
@@ -223,7 +224,8 @@ impl Taker {
                 Err(RingError::Empty) => closing::look_again(state, || mpmc::look(slots, head)),
                 other => other,
             })
-        })
+        };
+        if tried { wait::again(&*member, &waiter, look) } else { wait::until(&*member, &waiter, look) }
     }
 
     /// Reads a message where it is, and commits it (I1).

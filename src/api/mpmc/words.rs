@@ -89,7 +89,7 @@ impl WordPusher {
     ) -> Result<(), RingError> {
         let Self { member, view, tail, pushed, .. } = self;
         let word = to_word(item);
-        wait::until(&*member, &member.waiter(*pushed, deadline), || not_yet(try_push(view, tail, word)))?;
+        wait::again(&*member, &member.waiter(*pushed, deadline), || not_yet(try_push(view, tail, word)))?;
         self.count(1);
         Ok(())
     }
@@ -121,8 +121,11 @@ impl WordPusher {
     /// A batch, or one message: how many, and whether to go on at once.
     #[inline(always)]
     fn push_some<T: Payload>(&mut self, items: &[T]) -> Result<(usize, bool), RingError> {
-        let Self { view, blocks, tail, .. } = self;
         let n = items.len().min(BLOCK_LEN as usize);
+        if n >= SHORTEST_BATCH {
+            self.wait_for_block();
+        }
+        let Self { view, blocks, tail, .. } = self;
         if n < SHORTEST_BATCH {
             try_push(view, tail, to_word(&items[0]))?;
             return Ok((1, true));
@@ -133,6 +136,16 @@ impl WordPusher {
         // All my blocks are in the ring: one more by itself, and then the caller may see.
         try_push(view, tail, to_word(&items[0]))?;
         Ok((1, false))
+    }
+
+    /// When all my blocks are in the ring, waits as long as consumers work on them: 8 µs since they last did,
+    /// at most. Single messages among the batches would cost them more.
+    #[inline(always)]
+    fn wait_for_block(&mut self) {
+        let Self { member, view, blocks, .. } = self;
+        while !blocks.has_free(view) && blocks.is_worked_on(view) {
+            member.slip();
+        }
     }
 
     pub(super) fn wait_for_room(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
@@ -241,7 +254,7 @@ impl WordTaker {
     fn wait_and_pop<T: Payload>(&mut self, deadline: Option<u64>) -> Result<T, RingError> {
         let Self { member, view, head, taken } = self;
         let (item, took) =
-            wait::until(&*member, &member.waiter(*taken, deadline), || not_yet(attempt(view, head)))?;
+            wait::again(&*member, &member.waiter(*taken, deadline), || not_yet(attempt(view, head)))?;
         self.count(1, usize::from(took.emptied));
         Ok(item)
     }

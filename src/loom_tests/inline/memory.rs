@@ -133,7 +133,7 @@ impl Memory for View {
         &self.heap.notes[block as usize]
     }
     /// Comes after an exchange that has succeeded.
-    fn ask_for(&self, _: u64) {
+    fn ask_ahead(&self, _: u64) {
         if let Some(doom) = &self.doom {
             doom.landed.set(true);
         }

@@ -17,8 +17,8 @@
 //!
 //! A batch is pushed by one exchange: its messages become visible together, and lie in the queue one
 //! behind the other. Consumers take as many of them as they ask for; the others stay in the queue, for
-//! anybody. A producer's next batch waits for no one: its seat has several blocks, and when all are in
-//! entries it pushes one message by itself. Whoever takes a seat over finds by the noted positions which
+//! anybody. A producer's seat has several blocks. When all are in entries and nobody works on them, it
+//! pushes messages one by one: it waits for nobody. Whoever takes a seat over finds by the noted positions which
 //! of its blocks are still in the ring: nobody else puts them there, and the dead do not come back.
 
 use super::closing;
@@ -36,8 +36,8 @@ pub(crate) trait Memory: Entries {
     fn blocks(&self) -> u32;
     /// Where a block was put last: the position and one.
     fn block_at(&self, block: u32) -> &AtomicU64;
-    /// The entry of this position will be written soon.
-    fn ask_for(&self, position: u64);
+    /// A push is done at this position: asks for an entry that a later one will write.
+    fn ask_ahead(&self, position: u64);
 }
 
 /// Pushes one message. Lock-free. `tail` is where the last push was: a private hint.
@@ -52,15 +52,12 @@ pub(crate) fn try_push(memory: &impl Memory, tail: &mut u64, value: u64) -> Resu
         let old = [entry.0, cell.second()];
         // AcqRel: SYNC(entry), pairs with the Acquire loads in `Walk`, and with the other exchanges.
         if cell.compare_exchange(old, [entry.filled(Content::Value.word()).0, value]) {
-            memory.ask_for(walk.position() + ASK_AHEAD);
+            memory.ask_ahead(walk.position());
             walk.finished(shared);
             return Ok(());
         }
     }
 }
-
-/// Entries that are asked for ahead: a line has four.
-const ASK_AHEAD: u64 = 8;
 
 /// The entry to push into.
 #[inline(always)]
@@ -133,7 +130,6 @@ pub(crate) fn try_take(
         if done {
             let emptied = rest == 0;
             if emptied {
-                memory.ask_for(position + ASK_AHEAD);
                 walk.finished(shared);
             }
             return Ok(Took { messages: n, emptied });
@@ -150,13 +146,20 @@ pub(crate) struct Blocks {
     next: u32,
     /// What [`Memory::block_at`] says of each.
     at: [u64; BLOCKS_MAX as usize],
+    /// The entry of the next block when it was found there, and how often since.
+    seen: u64,
+    looks: u32,
 }
+
+/// So often a producer finds its oldest batch untouched before it goes on without a block.
+const PATIENCE: u32 = 16;
 
 impl Blocks {
     /// Those of a seat that is mine, whoever had it before, and however that one went.
     pub(crate) fn resume(memory: &impl Memory, seat: u32, per_seat: u32) -> Self {
         let count = per_seat.clamp(1, BLOCKS_MAX as u32);
-        let mut blocks = Self { first: seat * count, count, next: 0, at: [0; BLOCKS_MAX as usize] };
+        let at = [0; BLOCKS_MAX as usize];
+        let mut blocks = Self { first: seat * count, count, next: 0, at, seen: 0, looks: 0 };
         for i in 0..count {
             // Relaxed: the last writer was the former holder of my seat; its semaphore ordered us.
             blocks.at[i as usize] = memory.block_at(blocks.first + i).load(Ordering::Relaxed);
@@ -164,6 +167,24 @@ impl Blocks {
         let newest = (0..count).max_by_key(|i| blocks.at[*i as usize]).unwrap_or(0);
         blocks.next = (newest + 1) % count;
         blocks
+    }
+
+    /// Whether a batch can be pushed.
+    pub(crate) fn has_free(&self, memory: &impl Memory) -> bool {
+        self.free(memory).is_some()
+    }
+
+    /// A look at my oldest batch, when no block is free: whether consumers may be about to take it. Not if
+    /// it has lain there untouched for some looks.
+    pub(crate) fn is_worked_on(&mut self, memory: &impl Memory) -> bool {
+        let position = self.at[self.next as usize].saturating_sub(1);
+        // Relaxed: only to see whether it has changed.
+        let entry = memory.entry(position).load(Ordering::Relaxed);
+        if entry != self.seen {
+            (self.seen, self.looks) = (entry, 0);
+        }
+        self.looks = (self.looks + 1).min(PATIENCE);
+        self.looks < PATIENCE
     }
 
     /// A block that is in no entry.
@@ -218,7 +239,7 @@ pub(crate) fn try_push_batch(
             .compare_exchange(entry.0, new.0, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok();
         if done {
-            memory.ask_for(walk.position() + ASK_AHEAD);
+            memory.ask_ahead(walk.position());
             walk.finished(shared);
             blocks.next = (blocks.next + 1) % blocks.count;
             return Ok(true);
@@ -281,8 +302,8 @@ mod segment {
             self.block_at(block)
         }
         #[inline(always)]
-        fn ask_for(&self, position: u64) {
-            self.ask_for(position);
+        fn ask_ahead(&self, position: u64) {
+            self.ask_ahead(position);
         }
     }
 }

@@ -56,13 +56,10 @@ pub(crate) trait Memory: Entries {
     fn slot_count(&self) -> u32;
     fn hand(&self, number: u32) -> &HandLine;
     fn header(&self, slot: u32) -> &AtomicU64;
-    /// The slot in the entry of this position will be mine soon, if the entry is full, or is not: then its
-    /// lines are asked for, to be written.
-    fn ask_for(&self, _position: u64, _full: bool) {}
+    /// A push is done at this position: asks for what the next ones will write. It is on its way from the
+    /// other core while others are used.
+    fn ask_ahead(&self, _position: u64) {}
 }
-
-/// How many positions ahead slots are asked for: on their way from the other core while others are used.
-const ASK_AHEAD: u64 = 3;
 
 /// What is pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +147,7 @@ impl Hand {
             let now = Op::push(walk.position(), entry.slot());
             if self.exchange(memory, walk.position(), entry, entry.filled(self.slot.0), now) {
                 self.held = false;
-                memory.ask_for(walk.position() + ASK_AHEAD, false);
+                memory.ask_ahead(walk.position());
                 walk.finished(shared);
                 return Ok(());
             }
@@ -179,7 +176,6 @@ impl Hand {
             let now = Op::pop(walk.position(), entry.slot());
             if self.exchange(memory, walk.position(), entry, entry.emptied(self.slot.0), now) {
                 self.held = true;
-                memory.ask_for(walk.position() + ASK_AHEAD, true);
                 walk.finished(shared);
                 // Relaxed: written before the push, which the CAS has acquired; mine now.
                 let header = memory.header(self.slot.0).load(Ordering::Relaxed);
@@ -258,7 +254,7 @@ impl Memory for crate::layout::exchange_view::ExchangeView {
         self.header(slot)
     }
     #[inline(always)]
-    fn ask_for(&self, position: u64, full: bool) {
-        self.ask_for(position, full);
+    fn ask_ahead(&self, position: u64) {
+        self.ask_ahead(position);
     }
 }

@@ -94,10 +94,21 @@ pub(crate) fn until<T>(
     waiter: &Waiter<'_>,
     attempt: impl FnMut() -> Result<Option<T>, RingError>,
 ) -> Result<T, RingError> {
-    let mut wait = Wait { host, waiter, attempt };
-    if let Some(done) = (wait.attempt)()? {
+    let mut attempt = attempt;
+    if let Some(done) = attempt()? {
         return Ok(done);
     }
+    again(host, waiter, attempt)
+}
+
+/// The same, for somebody who has just tried in vain: a second look at once would only take the line
+/// away from the one that it waits for.
+pub(crate) fn again<T>(
+    host: &impl Host,
+    waiter: &Waiter<'_>,
+    attempt: impl FnMut() -> Result<Option<T>, RingError>,
+) -> Result<T, RingError> {
+    let mut wait = Wait { host, waiter, attempt };
     count(&host.state().counts.waits, 1);
     match host.state().strategy() {
         WaitStrategy::BusySpin => wait.poll(pause, LOOKS_PER_CLOCK),

@@ -103,7 +103,7 @@ impl Memory for Heap {
     fn block_at(&self, block: u32) -> &AtomicU64 {
         &self.notes[block as usize]
     }
-    fn ask_for(&self, _: u64) {}
+    fn ask_ahead(&self, _: u64) {}
 }
 
 /// What is done in one life of a ring.
