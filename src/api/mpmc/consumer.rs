@@ -104,7 +104,11 @@ impl<T: Payload> Consumer<T> {
                 let taken = core.try_take()?;
                 Ok(read(core, taken))
             }
-            Core::Words(core) => core.try_pop(),
+            Core::Words(core) => {
+                let mut item = T::new_zeroed();
+                core.try_pop(&mut item)?;
+                Ok(item)
+            }
         }
     }
 
@@ -119,7 +123,7 @@ impl<T: Payload> Consumer<T> {
                 let taken = core.try_take()?;
                 core.copy(taken, |memory, slot| memory.read_into(slot, into));
             }
-            Core::Words(core) => *into = core.try_pop()?,
+            Core::Words(core) => core.try_pop(into)?,
         }
         Ok(())
     }
@@ -156,7 +160,11 @@ impl<T: Payload> Consumer<T> {
                 let taken = core.take(|_| None)?;
                 Ok(read(core, taken))
             }
-            Core::Words(core) => core.pop(|_| None),
+            Core::Words(core) => {
+                let mut item = T::new_zeroed();
+                core.pop(&mut item, |_| None)?;
+                Ok(item)
+            }
         }
     }
 
@@ -171,7 +179,11 @@ impl<T: Payload> Consumer<T> {
                 let taken = core.take(|member| member.deadline(timeout))?;
                 Ok(read(core, taken))
             }
-            Core::Words(core) => core.pop(|core| core.deadline(timeout)),
+            Core::Words(core) => {
+                let mut item = T::new_zeroed();
+                core.pop(&mut item, |core| core.deadline(timeout))?;
+                Ok(item)
+            }
         }
     }
 
@@ -186,7 +198,7 @@ impl<T: Payload> Consumer<T> {
                 let taken = core.take(|_| None)?;
                 core.copy(taken, |memory, slot| memory.read_into(slot, into));
             }
-            Core::Words(core) => *into = core.pop(|_| None)?,
+            Core::Words(core) => core.pop(into, |_| None)?,
         }
         Ok(())
     }

@@ -78,7 +78,7 @@ impl Member {
         let member = Self {
             role,
             token: own.token(),
-            waits: wait::WaitState::default(),
+            waits: wait::WaitState::of_many(),
             trust: None,
             told: Cell::new(0),
             untold: Cell::new(None),

@@ -141,9 +141,10 @@ impl Membership {
         }
     }
 
-    /// A hand that was put away, if there is one; one that holds a message first. Any thread.
+    /// A hand that was put away, if there is one; if not a free one, one that holds a message. Any thread.
+    #[inline]
     pub(crate) fn take_out(&self) -> Option<Hand> {
-        self.take_out_one(HOLDS).or_else(|| self.take_out_one(FREE))
+        self.take_out_one(FREE).or_else(|| self.take_out_one(HOLDS))
     }
 
     /// The same, only one that holds a message.
@@ -154,6 +155,10 @@ impl Membership {
     fn take_out_one(&self, wanted: u32) -> Option<Hand> {
         let first = self.seat.index() * self.berths.len() as u32;
         for (number, berth) in (first..).zip(&self.berths) {
+            // Relaxed: what is not there need not be asked for.
+            if berth.state.load(Ordering::Relaxed) != wanted {
+                continue;
+            }
             // Acquire: SYNC(berth), pairs with the Release in `put_back`.
             let taken =
                 berth.state.compare_exchange(wanted, OUT, Ordering::Acquire, Ordering::Relaxed).is_ok();

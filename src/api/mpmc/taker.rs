@@ -75,11 +75,9 @@ impl Taker {
     }
 
     /// What is to be seen to before the ring, if there is anything; and a hand, if there is a free one.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     fn find_hand(&mut self) -> Result<bool, RingError> {
-        self.again = self.member.dequeue().or_else(|| self.member.take_owed());
-        if self.again.is_some() {
+        if (self.member.is_queued() || self.member.owes()) && self.find_again() {
             return Ok(true);
         }
         if self.hand.is_none() {
@@ -90,6 +88,13 @@ impl Taker {
             return Ok(true);
         }
         if self.hand.is_some() { Ok(false) } else { Err(RingError::HandsFull) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_again(&mut self) -> bool {
+        self.again = self.member.dequeue().or_else(|| self.member.take_owed());
+        self.again.is_some()
     }
 
     /// One message now. Looks for dead seats if there is none, but not each time; and before it says that

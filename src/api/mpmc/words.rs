@@ -29,13 +29,11 @@ fn to_word<T: Payload>(item: &T) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// The message of an entry.
+/// Takes the message of an entry.
 #[inline(always)]
-fn from_word<T: Payload>(word: u64) -> Result<T, RingError> {
-    match T::read_from_prefix(&word.to_le_bytes()) {
-        Ok((item, _)) => Ok(item),
-        // A type that does not fit: never asked for.
-        Err(_) => Err(RingError::Corrupt),
+fn put<T: Payload>(item: &mut T, word: u64) {
+    if let Ok((from, _)) = T::read_from_prefix(&word.to_le_bytes()) {
+        *item = from;
     }
 }
 
@@ -190,26 +188,24 @@ pub(super) struct WordTaker {
     taken: u64,
 }
 
-/// One message, or the news that there is none.
+/// One message, or the news that there is none. `into` is written only if there is one.
 #[inline(always)]
-fn attempt<T: Payload>(view: &InlineView, head: &mut u64) -> Result<(T, Took), RingError> {
-    match pop_one(view, head) {
-        Err(RingError::Empty) => closing::look_again(&view.cursors().state, || pop_one(view, head)),
+fn attempt<T: Payload>(view: &InlineView, head: &mut u64, into: &mut T) -> Result<Took, RingError> {
+    match pop_one(view, head, into) {
+        Err(RingError::Empty) => closing::look_again(&view.cursors().state, || pop_one(view, head, into)),
         other => other,
     }
 }
 
 #[inline(always)]
-fn pop_one<T: Payload>(view: &InlineView, head: &mut u64) -> Result<(T, Took), RingError> {
-    let mut item = from_word(0);
-    let took = try_take(view, head, 1, |place| match (place, &mut item) {
-        (Place::Value(word), item) => *item = from_word(word),
-        (Place::Block { block, left, .. }, Ok(item)) => {
-            view.read_batch(block, left, std::slice::from_mut(item));
-        }
-        (Place::Block { .. }, Err(_)) => {}
+fn pop_one<T: Payload>(view: &InlineView, head: &mut u64, into: &mut T) -> Result<Took, RingError> {
+    let mut item = T::new_zeroed();
+    let took = try_take(view, head, 1, |place| match place {
+        Place::Value(word) => put(&mut item, word),
+        Place::Block { block, left, .. } => view.read_batch(block, left, std::slice::from_mut(&mut item)),
     })?;
-    Ok((item?, took))
+    *into = item;
+    Ok(took)
 }
 
 impl WordTaker {
@@ -221,11 +217,11 @@ impl WordTaker {
     }
 
     #[inline(always)]
-    pub(super) fn try_pop<T: Payload>(&mut self) -> Result<T, RingError> {
+    pub(super) fn try_pop<T: Payload>(&mut self, into: &mut T) -> Result<(), RingError> {
         self.member.check()?;
-        let (item, took) = attempt(&self.view, &mut self.head)?;
+        let took = attempt(&self.view, &mut self.head, into)?;
         self.count(1, usize::from(took.emptied));
-        Ok(item)
+        Ok(())
     }
 
     #[inline(always)]
@@ -240,10 +236,11 @@ impl WordTaker {
     #[inline(always)]
     pub(super) fn pop<T: Payload>(
         &mut self,
+        into: &mut T,
         deadline: impl FnOnce(&Self) -> Option<u64>,
-    ) -> Result<T, RingError> {
-        match self.try_pop() {
-            Err(RingError::Empty) => self.wait_and_pop(deadline(self)),
+    ) -> Result<(), RingError> {
+        match self.try_pop(into) {
+            Err(RingError::Empty) => self.wait_and_pop(into, deadline(self)),
             other => other,
         }
     }
@@ -251,12 +248,12 @@ impl WordTaker {
     /// Waits while the ring is empty.
     #[cold]
     #[inline(never)]
-    fn wait_and_pop<T: Payload>(&mut self, deadline: Option<u64>) -> Result<T, RingError> {
+    fn wait_and_pop<T: Payload>(&mut self, into: &mut T, deadline: Option<u64>) -> Result<(), RingError> {
         let Self { member, view, head, taken } = self;
-        let (item, took) =
-            wait::again(&*member, &member.waiter(*taken, deadline), || not_yet(attempt(view, head)))?;
+        let waiter = member.waiter(*taken, deadline);
+        let took = wait::again(&*member, &waiter, || not_yet(attempt(view, head, into)))?;
         self.count(1, usize::from(took.emptied));
-        Ok(item)
+        Ok(())
     }
 
     /// Pops as many as are there: how many.
@@ -297,11 +294,7 @@ impl WordTaker {
         let Self { view, head, .. } = self;
         let most = into.len().min(BLOCK_LEN as usize) as u32;
         try_take(view, head, most, |place| match place {
-            Place::Value(word) => {
-                if let (Some(first), Ok(item)) = (into.first_mut(), from_word(word)) {
-                    *first = item;
-                }
-            }
+            Place::Value(word) => into.iter_mut().take(1).for_each(|first| put(first, word)),
             Place::Block { block, left, n } => view.read_batch(block, left, &mut into[..n as usize]),
         })
     }

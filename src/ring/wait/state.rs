@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Messages that come further apart than this, in nanoseconds, are no stream.
 const STREAM: u64 = 100;
+/// The same between many: a side that polls slows the others down to less than it takes for a stream.
+const STREAM_OF_MANY: u64 = 300;
 /// How long a side looks away when a stream has run dry for the first time, in nanoseconds; twice
 /// as long each time that it then finds several messages.
 const SLIP_MIN: u64 = 125;
@@ -41,6 +43,13 @@ pub(crate) struct WaitState {
 }
 
 impl WaitState {
+    /// Of one of many.
+    pub(crate) fn of_many() -> Self {
+        let state = Self::default();
+        state.slip.stream.set(STREAM_OF_MANY);
+        state
+    }
+
     pub(crate) fn strategy(&self) -> WaitStrategy {
         self.strategy.get()
     }
@@ -155,14 +164,23 @@ impl Spin {
 /// A side that polls the line which its peer is writing takes it away again and again, and both are
 /// slow. In a stream it pays to look away for a moment and to find many messages then. In a
 /// ping-pong it does not: the next message comes when this side has answered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slip {
+    /// Messages that come further apart than this are no stream.
+    stream: Cell<u64>,
     /// When this side last had nothing to do, and where it was.
     since: Cell<u64>,
     position: Cell<u64>,
     /// Of the last look away; 0 outside of streams.
     length: Cell<u64>,
     cool_down: Cell<u32>,
+}
+
+impl Default for Slip {
+    fn default() -> Self {
+        let [since, position, length] = std::array::from_fn(|_| Cell::default());
+        Self { stream: Cell::new(STREAM), since, position, length, cool_down: Cell::default() }
+    }
 }
 
 impl Slip {
@@ -180,7 +198,7 @@ impl Slip {
         } else if cool_down > 0 {
             self.cool_down.set(cool_down - 1);
             0
-        } else if moved.saturating_mul(STREAM) > took {
+        } else if moved.saturating_mul(self.stream.get()) > took {
             SLIP_MIN
         } else {
             0
