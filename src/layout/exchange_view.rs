@@ -143,6 +143,12 @@ impl ExchangeView {
         }
     }
 
+    /// Asks for the first line of a slot, to be read and stamped soon.
+    #[inline(always)]
+    pub(crate) fn ask_for(&self, slot: u32) {
+        ask_to_write(self.slot(slot));
+    }
+
     #[inline(always)]
     fn payload(&self, slot: u32) -> *mut u8 {
         self.slot(slot).wrapping_add(self.parts.payload_offset)

@@ -59,6 +59,8 @@ pub(crate) trait Memory: Entries {
     /// A push is done at this position: asks for what the next ones will write. It is on its way from the
     /// other core while others are used.
     fn ask_ahead(&self, _position: u64) {}
+    /// A pop is about to take this slot: asks for it, while the exchange waits for the entry.
+    fn ask_for(&self, _slot: u32) {}
 }
 
 /// What is pushed.
@@ -173,6 +175,7 @@ impl Hand {
             if !self.stamped {
                 self.stamp(memory, false);
             }
+            memory.ask_for(entry.slot());
             let now = Op::pop(walk.position(), entry.slot());
             if self.exchange(memory, walk.position(), entry, entry.emptied(self.slot.0), now) {
                 self.held = true;
@@ -256,5 +259,9 @@ impl Memory for crate::layout::exchange_view::ExchangeView {
     #[inline(always)]
     fn ask_ahead(&self, position: u64) {
         self.ask_ahead(position);
+    }
+    #[inline(always)]
+    fn ask_for(&self, slot: u32) {
+        self.ask_for(slot);
     }
 }
