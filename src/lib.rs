@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`spsc::Ring<T>`] | one producer, one consumer, messages of one type |
 //! | [`spsc::ByteRing`] | one producer, one consumer, records of any length |
-//! | [`mpmc::Ring<T>`] | any number of each, messages of one type; `take` gives back what a killed consumer held |
+//! | [`mpmc::Ring<T>`] | any number of each, messages of one type; `take` gives back what a killed consumer held; those of up to 8 bytes lie in the entries unless that is asked for |
 //! | [`mpmc::ByteRing`] | any number of each, records up to a length given at creation |
 //! | [`Observer`] | a read-only look at any ring |
 //! | [`list()`], [`remove()`] | which rings there are; taking one away |
@@ -56,7 +56,7 @@
 //!
 //! What a kill may do: delay a *sleeping* peer by one recheck of 100 ms, if it hits between the
 //! message and the wake. And a copying pop that is killed between its commit and its return counts
-//! as delivered: at most one message per kill is in doubt; on SPSC rings the positions say which.
+//! as delivered: at most one message per kill is in doubt (of a slice, those that the call had taken); on SPSC rings the positions say which.
 //!
 //! # fork, exec, threads
 //!

@@ -42,8 +42,9 @@ impl<R: Sealed> RingType for R {}
 /// Settings of a ring, ending in [`create`](Builder::create), [`attach`](Builder::attach),
 /// [`create_or_attach`](Builder::create_or_attach) or [`observe`](Builder::observe).
 ///
-/// Capacity, layout, mode, pages and ephemerality are the creator's; an attacher takes what is
-/// there. Kind, payload, schema and the creator's user are compared when attaching.
+/// Capacity, layout, seats, hands, the longest record, mode, pages and ephemerality are the creator's; an
+/// attacher takes what is there. Kind, payload, schema and the creator's user are compared when attaching,
+/// and whether messages come back, if that was asked for.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until create, attach, create_or_attach or observe"]
 pub struct Builder<R> {
@@ -105,7 +106,8 @@ impl<R: RingType> Builder<R> {
         }
     }
 
-    /// How many messages fit (bytes, on an SPSC byte ring). Rounded up to a power of two, and to 4096
+    /// How many messages fit (bytes, on an SPSC byte ring; see [`mpmc::Ring::capacity`](crate::mpmc::Ring::capacity)
+    /// for small messages between many). Rounded up to a power of two, and to 4096
     /// bytes on an SPSC byte ring; the ring's `capacity()` reports it. Default: 1024 messages, 1 MiB.
     pub fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
@@ -171,6 +173,7 @@ impl<R: RingType> Builder<R> {
             kind: Some(R::kind()),
             payload: R::payload(),
             schema: self.schema.clone(),
+            redelivery: self.redelivery && R::kind() == Kind::Mpmc,
             allowed_users: self.allowed_users.clone(),
         }
     }

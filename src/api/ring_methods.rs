@@ -21,7 +21,8 @@ macro_rules! common_methods {
                     != 0
         }
 
-        /// Messages in the ring now: a snapshot, exact only while both sides rest.
+        /// Messages in the ring now: a snapshot, exact only while both sides rest. With
+        /// [`Layout::Inline`](crate::Layout::Inline) it looks at every entry that has some.
         #[allow(clippy::len_without_is_empty)]
         pub fn len(&self) -> usize {
             if self.region.is_mine() { $crate::api::stats::len(&self.region) as usize } else { 0 }
@@ -29,7 +30,7 @@ macro_rules! common_methods {
 
         /// Whether there is no message now: a snapshot.
         pub fn is_empty(&self) -> bool {
-            self.len() == 0
+            !self.region.is_mine() || $crate::api::stats::is_empty(&self.region)
         }
 
         /// A snapshot of everything that can be seen. A few system calls.

@@ -48,7 +48,8 @@ pub struct Stats {
     pub kind: Kind,
     /// Where commit marks are kept.
     pub layout: Layout,
-    /// Messages, or bytes on an SPSC byte ring.
+    /// Messages, or bytes on an SPSC byte ring. With [`Layout::Inline`] entries: `len` may be more, as a batch
+    /// takes one.
     pub capacity: u64,
     /// Size of one message in bytes; 1 on an SPSC byte ring, the longest record on an exchange ring's.
     pub payload_size: u64,
@@ -165,6 +166,11 @@ pub(crate) fn len(region: &Region) -> u64 {
         }
     }
     most
+}
+
+/// Whether there is no message now.
+pub(crate) fn is_empty(region: &Region) -> bool {
+    positions(region).is_none_or(|(pushed, popped)| pushed == popped)
 }
 
 /// Everything at once. Must not be called in a forked child.

@@ -12,7 +12,8 @@ pub enum Layout {
     /// bulk at any size, and the only one with slices in place. What an exchange ring's slots say, too.
     Dense,
     /// Messages of up to 8 bytes lie in the entries themselves: an [`mpmc::Ring`](crate::mpmc::Ring) of such,
-    /// unless it is to hold messages in hands. Not of SPSC rings.
+    /// unless it is to hold messages in hands. Not to be asked for: the builder's `redelivery` and `in_hand`
+    /// decide. Not of SPSC rings.
     Inline,
 }
 

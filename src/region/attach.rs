@@ -25,6 +25,8 @@ pub(crate) struct Expect {
     /// Size and alignment.
     pub(crate) payload: Option<(u64, u32)>,
     pub(crate) schema: Option<String>,
+    /// Messages are to come back from the dead.
+    pub(crate) redelivery: bool,
     pub(crate) allowed_users: Vec<u32>,
 }
 
@@ -171,6 +173,11 @@ impl Region {
                     wanted_align: align,
                 });
             }
+        }
+        if expect.redelivery && geometry.shape.is_inline() {
+            return Err(cx.option(
+                "redelivery was asked for, but this ring keeps its messages in its entries, and they do not come back: do not ask for redelivery or in_hand, or remove the ring and make it anew with it".to_owned(),
+            ));
         }
         if let Some(wanted) = &expect.schema {
             if wanted != schema {

@@ -22,6 +22,7 @@ use crate::layout::geometry::{BadShape, Geometry, Shape};
 use crate::layout::header::{
     FEATURE_EPHEMERAL, FEATURE_HUGE, FEATURE_PAIRS, Header, Kind, MAGIC, READY, SCHEMA_MAX,
 };
+use crate::layout::slot::Layout;
 use crate::layout::{ABI_MAJOR, ABI_MINOR};
 use crate::sync::Ordering;
 use crate::sys::{Errno, memory, process, shm, time};
@@ -116,14 +117,20 @@ fn check_recipe(recipe: &Recipe, cx: &Context<'_>) -> Result<Geometry, Error> {
             BadShape::Payload if recipe.shape.kind == Kind::MpmcBytes => {
                 "max_record is 0: records need at least one byte of room".to_owned()
             }
+            BadShape::Payload if recipe.shape.layout == Layout::Inline => {
+                "Layout::Inline is not for SPSC rings: choose Stamped (payloads of up to 56 bytes) or Dense".to_owned()
+            }
             BadShape::Payload => format!(
-                "a payload of {} bytes, aligned to {}, cannot have this layout: stamped slots take up to 56 bytes, entries up to 8 and only on rings of many, and alignments go up to 128",
+                "a payload of {} bytes, aligned to {}, cannot have this layout: stamped slots take up to 56 bytes, and alignments go up to 128",
                 recipe.shape.payload_size, recipe.shape.payload_align
             ),
             BadShape::TooLarge => format!(
                 "{} slots of {} bytes are more than 64 TiB: ask for a smaller capacity",
                 recipe.shape.capacity, recipe.shape.payload_size
             ),
+            BadShape::Seats if recipe.shape.is_inline() => {
+                format!("{} seats cannot be: give 1 to {SEATS_MAX}", recipe.shape.seats)
+            }
             BadShape::Seats => format!(
                 "{} seats with {} messages in hand each cannot be: give 1 to {SEATS_MAX} seats, and 1 to {IN_HAND_MAX} in hand",
                 recipe.shape.seats, recipe.shape.in_hand

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RingError {
-    /// There is no room: `capacity` messages have not been taken.
+    /// There is no room: each entry has a message that has not been taken.
     #[error("the ring is full")]
     Full,
     /// There is no message now.

@@ -132,10 +132,33 @@ impl<T: Payload> Consumer<T> {
     /// is none, and for an empty slice. What lies in `into` behind them may have been written over.
     ///
     /// Each message is taken by itself, or with others of its batch: between two of them other consumers may
-    /// take some. Whatever is not taken stays in the ring, for anybody. Killed in here, a consumer has taken
-    /// the first ones, some of which it may not have delivered: on a ring with slots the one that it was at;
-    /// on one of messages of up to 8 bytes ([`Layout::Inline`](crate::Layout::Inline)) up to 64, those that it
-    /// has just taken out of one entry.
+    /// take some. Whatever is not taken stays in the ring, for anybody. Never waits, and tells no news of
+    /// peers: on 0 call [`wait_for_message`](Consumer::wait_for_message), which does.
+    ///
+    /// Killed in here, a consumer has taken the first ones of the slice: those count as delivered, and its
+    /// program has not seen them (I1). Who cannot have that takes in place.
+    ///
+    /// ```
+    /// # use segring::{RingError, mpmc};
+    /// # let name = format!("doc-mpmc-pop-slice-{}", std::process::id());
+    /// # let ring = mpmc::Ring::<u64>::builder(&*name).create()?;
+    /// # let (mut tx, mut rx) = (ring.producer()?, ring.consumer()?);
+    /// # tx.push_slice(&[1; 100])?;
+    /// # drop(tx);
+    /// let (mut some, mut sum) = ([0; 64], 0);
+    /// loop {
+    ///     match rx.pop_slice(&mut some)? {
+    ///         0 => match rx.wait_for_message(None) {
+    ///             Err(RingError::PeerGone { .. } | RingError::Closed) => break,
+    ///             other => other?,
+    ///         },
+    ///         n => sum += some[..n].iter().sum::<u64>(),
+    ///     }
+    /// }
+    /// assert_eq!(sum, 100);
+    /// # ring.remove()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`try_pop`](Consumer::try_pop) but for `Empty`, if nothing was popped.
@@ -207,7 +230,7 @@ impl<T: Payload> Consumer<T> {
     /// ever. Blocking.
     ///
     /// # Errors
-    /// As [`pop_timeout`](Consumer::pop_timeout).
+    /// As [`pop_timeout`](Consumer::pop_timeout), but for `HandsFull`: a message may be there that no hand is free for.
     pub fn wait_for_message(&mut self, timeout: Option<Duration>) -> Result<(), RingError> {
         each!(&mut self.core, core => {
             let deadline = timeout.and_then(|t| core.deadline(t));
@@ -216,7 +239,8 @@ impl<T: Payload> Consumer<T> {
     }
 
     /// Whether the last message that this consumer popped had been taken before, by one that did not
-    /// release it: killed, or handed back. It may have been worked on.
+    /// release it: killed, or handed back. It may have been worked on. After [`pop_slice`](Consumer::pop_slice):
+    /// whether any of the slice had been; who must know which pops one by one.
     pub fn redelivered(&self) -> bool {
         match &self.core {
             Core::Slots(core) => core.redelivered,

@@ -2,7 +2,8 @@
 //!
 //! A participant that is killed, or stopped, at any instruction keeps nobody from going on: not for a
 //! time-out, not until somebody repairs something. Messages are built and read in place for as long as one
-//! likes. What a killed consumer held comes back to another one, marked. The protocol, its proof, and what
+//! likes. What a killed consumer held comes back to another one, marked. (Messages of up to 8 bytes do so only if the
+//! builder's `redelivery` or `in_hand` asks for it: else they lie in the ring's entries, to push and pop.) The protocol, its proof, and what
 //! "lock-free" means here: `docs/mpmc.md`.
 //!
 //! Each handle takes one of the ring's seats; threads of one process take one each, too.

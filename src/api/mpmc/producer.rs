@@ -108,15 +108,16 @@ impl<T: Payload> Producer<T> {
         }
     }
 
-    /// Pushes as many as there is room for, in this order; says how many. Lock-free. 0 when the ring is full,
-    /// and of an empty slice.
+    /// Pushes some of them, in this order; says how many. Lock-free. 0: the ring is full, or the slice is empty.
+    /// Fewer than all does not mean that it is full: call again with the rest. Never waits for room, and tells
+    /// no news of peers: on 0 call [`wait_for_room`](Producer::wait_for_room), which does.
     ///
     /// Each message has its own place in the order of the queue; those of one call need not follow each other
     /// directly. On a ring of messages of up to 8 bytes ([`Layout::Inline`](crate::Layout::Inline)) up to 64
     /// of them go in as a batch: they appear together, one behind the other, and take one entry. Consumers
     /// share what is in it as if each had been pushed by itself. A producer has as many batches in the ring
-    /// as `capacity / 64`, 16 at most. Beyond that it waits a moment, up to 8 µs, if consumers are at work on
-    /// them, and pushes one message in a call if they are not. Killed in here, it has
+    /// as `capacity / 64`, 1 to 16. Beyond that it looks for up to 8 µs in a call whether consumers take them, if
+    /// they are at work on them, and then pushes one message by itself. Runs of fewer than 4 are pushed one by one. Killed in here, it has
     /// pushed the first ones, in order, and whole batches only.
     ///
     /// # Errors

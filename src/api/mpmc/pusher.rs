@@ -11,6 +11,9 @@ use crate::ring::{RingError, wait};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Messages of a slice after which sleepers are woken.
+const WAKE_EVERY: usize = 64;
+
 /// A producer's seat, and the hand that it pushes with.
 pub(super) struct Pusher {
     pub(super) member: Member,
@@ -108,9 +111,14 @@ impl Pusher {
         items: &[T],
         write: impl Fn(&ExchangeView, u32, &T),
     ) -> Result<usize, RingError> {
-        let mut pushed = 0;
+        let (mut pushed, mut told) = (0, 0);
         let mut refused = Ok(());
         for item in items {
+            // A long slice keeps nobody asleep.
+            if pushed - told == WAKE_EVERY {
+                self.member.wake_some(Role::Consumer, WAKE_EVERY);
+                told = pushed;
+            }
             refused = self.slot().and_then(|slot| {
                 write(&self.slots, slot, item);
                 self.attempt()
@@ -121,7 +129,7 @@ impl Pusher {
             pushed += 1;
         }
         if pushed > 0 {
-            self.member.wake_some(Role::Consumer, pushed);
+            self.member.wake_some(Role::Consumer, pushed - told);
             return Ok(pushed);
         }
         match refused {

@@ -66,8 +66,9 @@ impl<T: Payload> Builder<Ring<T>> {
 
     /// Whether messages can be built and taken in place, and come back when their consumer dies or hands
     /// them back. Larger ones always do. Those of up to 8 bytes lie in the ring's entries if this is off
-    /// ([`Layout::Inline`](crate::Layout::Inline)): faster, and only to push and pop. Default: off, unless
-    /// [`in_hand`](Builder::in_hand) is called.
+    /// ([`Layout::Inline`](crate::Layout::Inline)): faster, and only to push and pop; what a consumer has popped
+    /// when it is killed is gone. Default: off, unless [`in_hand`](Builder::in_hand) is called; of the two, the
+    /// last call decides. Who asks for it does not attach to a ring that was made without.
     pub fn redelivery(mut self, redelivery: bool) -> Self {
         self.redelivery = redelivery;
         self
@@ -90,7 +91,8 @@ macro_rules! exchange_methods {
             recover::recover(&self.region)
         }
 
-        /// How many messages fit: a power of two.
+        /// How many entries there are: a power of two. A message takes one; of messages of up to 8 bytes a batch
+        /// of up to 64 does ([`push_slice`](crate::mpmc::Producer::push_slice)), so more of those may fit.
         pub fn capacity(&self) -> usize {
             self.region.geometry().shape.capacity as usize
         }

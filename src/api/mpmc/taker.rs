@@ -273,16 +273,22 @@ impl Taker {
         into: &mut [T],
         read: impl Fn(&ExchangeView, u32, &mut T),
     ) -> Result<usize, RingError> {
-        let mut popped = 0;
+        let (mut popped, mut again) = (0, false);
         for item in into {
             match self.try_take() {
-                Ok(taken) => self.copy(taken, |memory, slot| read(memory, slot, item)),
+                Ok(taken) => {
+                    self.copy(taken, |memory, slot| read(memory, slot, item));
+                    again |= self.redelivered;
+                }
                 // The next call says so.
                 Err(_) if popped > 0 => break,
                 Err(RingError::Empty) => break,
                 Err(e) => return Err(e),
             }
             popped += 1;
+        }
+        if popped > 0 {
+            self.redelivered = again;
         }
         Ok(popped)
     }

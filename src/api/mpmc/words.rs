@@ -37,6 +37,8 @@ fn put<T: Payload>(item: &mut T, word: u64) {
     }
 }
 
+/// How often a call looks whether a block has come free, half a microsecond apart.
+const LOOKS: u32 = 16;
 /// Shorter runs are pushed one by one: a batch costs as much as some of these.
 const SHORTEST_BATCH: usize = 4;
 
@@ -74,7 +76,9 @@ impl WordPusher {
     #[inline(always)]
     fn count(&mut self, pushed: usize) {
         self.pushed = self.pushed.wrapping_add(pushed as u64);
-        self.member.wake_some(Role::Consumer, pushed);
+        if pushed > 0 {
+            self.member.wake_some(Role::Consumer, pushed);
+        }
     }
 
     /// Waits while the ring is full.
@@ -95,9 +99,17 @@ impl WordPusher {
     /// Pushes as many as there is room for: how many.
     pub(super) fn push_slice<T: Payload>(&mut self, items: &[T]) -> Result<usize, RingError> {
         self.member.check()?;
-        let mut pushed = 0;
+        let (mut pushed, mut told, mut looks) = (0, 0, LOOKS);
         while pushed < items.len() {
-            match self.push_some(&items[pushed..]) {
+            let left = &items[pushed..];
+            let run = left.len().min(BLOCK_LEN as usize);
+            // Nobody is kept asleep by a wait for a block.
+            while run >= SHORTEST_BATCH && looks > 0 && self.is_block_worth_waiting() {
+                self.count(pushed - told);
+                (told, looks) = (pushed, looks - 1);
+                self.member.slip();
+            }
+            match self.push_some(&left[..run]) {
                 Ok((n, more)) => {
                     pushed += n;
                     if !more {
@@ -110,40 +122,33 @@ impl WordPusher {
                 Err(e) => return Err(e),
             }
         }
-        if pushed > 0 {
-            self.count(pushed);
-        }
+        self.count(pushed - told);
         Ok(pushed)
+    }
+
+    /// Whether all my blocks are in the ring, and consumers are at work on them: single messages among the
+    /// batches would cost them more than a moment costs me.
+    #[inline(always)]
+    fn is_block_worth_waiting(&mut self) -> bool {
+        let Self { view, blocks, .. } = self;
+        !blocks.has_free(view) && blocks.is_worked_on(view)
     }
 
     /// A batch, or one message: how many, and whether to go on at once.
     #[inline(always)]
     fn push_some<T: Payload>(&mut self, items: &[T]) -> Result<(usize, bool), RingError> {
-        let n = items.len().min(BLOCK_LEN as usize);
-        if n >= SHORTEST_BATCH {
-            self.wait_for_block();
-        }
         let Self { view, blocks, tail, .. } = self;
-        if n < SHORTEST_BATCH {
+        if items.len() < SHORTEST_BATCH {
             try_push(view, tail, to_word(&items[0]))?;
             return Ok((1, true));
         }
-        if try_push_batch(view, tail, blocks, n as u32, |block| view.write_batch(block, &items[..n]))? {
-            return Ok((n, true));
+        let n = items.len() as u32;
+        if try_push_batch(view, tail, blocks, n, |block| view.write_batch(block, items))? {
+            return Ok((items.len(), true));
         }
         // All my blocks are in the ring: one more by itself, and then the caller may see.
         try_push(view, tail, to_word(&items[0]))?;
         Ok((1, false))
-    }
-
-    /// When all my blocks are in the ring, waits as long as consumers work on them: 8 µs since they last did,
-    /// at most. Single messages among the batches would cost them more.
-    #[inline(always)]
-    fn wait_for_block(&mut self) {
-        let Self { member, view, blocks, .. } = self;
-        while !blocks.has_free(view) && blocks.is_worked_on(view) {
-            member.slip();
-        }
     }
 
     pub(super) fn wait_for_room(&mut self, deadline: Option<u64>) -> Result<(), RingError> {

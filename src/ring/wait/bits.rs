@@ -61,7 +61,8 @@ impl Bit<'_> {
 /// K4, for each message that has moved, as long as somebody waits.
 #[cold]
 pub(super) fn wake_some(host: &impl Waker, word: &AtomicU32, moved: usize) {
-    for _ in 0..moved {
+    // Each bit wakes all who share it: more rounds wake nobody else, whatever is scribbled there (I5).
+    for _ in 0..moved.min(u32::BITS as usize) {
         wake_one(host, word);
         // Relaxed: who sets its bit after this looks again for itself.
         if word.load(Ordering::Relaxed) & host.bits() == 0 {

@@ -314,7 +314,7 @@ fn who_attaches_takes_the_layout_that_is_there() {
     let name = TestName::new("words");
     let inline = ring(&name, 4);
     // What only a creator decides.
-    let attached = mpmc::Ring::<u64>::builder(name.name()).in_hand(4).attach().unwrap();
+    let attached = mpmc::Ring::<u64>::builder(name.name()).capacity(64).attach().unwrap();
     let stats = attached.stats().unwrap();
     assert_eq!((stats.layout, stats.kind, stats.in_hand, stats.held), (Layout::Inline, Kind::Mpmc, 0, 0));
     assert_eq!((attached.in_hand(), attached.capacity()), (0, 4));
@@ -358,4 +358,40 @@ fn a_layout_that_is_asked_for_changes_nothing() {
     let name = TestName::new("words");
     let spsc = segring::spsc::Ring::<u64>::builder(name.name()).layout(Layout::Inline).create().unwrap_err();
     assert!(matches!(spsc, Error::BadOption { .. }), "{spsc:?}");
+}
+
+/// Who asks for messages that come back does not get a ring whose messages do not.
+#[test]
+fn who_asks_for_redelivery_is_refused_by_a_ring_without_it() {
+    let name = TestName::new("words");
+    let ring = ring(&name, 2);
+    let build = || mpmc::Ring::<u64>::builder(name.name());
+    for builder in [build().redelivery(true), build().in_hand(1)] {
+        for refused in [builder.clone().attach(), builder.create_or_attach()] {
+            let why = refused.unwrap_err();
+            assert!(matches!(why, segring::Error::BadOption { .. }), "{why}");
+            assert!(why.to_string().contains("redelivery"), "{why}");
+        }
+    }
+    // The last of the two calls decides.
+    assert_eq!(build().in_hand(4).redelivery(false).attach().unwrap().in_hand(), 0);
+    ring.remove().unwrap();
+}
+
+/// A slice of which some were taken before says so.
+#[test]
+fn a_slice_keeps_the_mark_of_what_comes_back() {
+    let name = TestName::new("words");
+    let ring = mpmc::Ring::<u64>::builder(name.name()).in_hand(1).create().unwrap();
+    let mut tx = ring.producer().unwrap();
+    // SAFETY: nobody writes into this segment except through segring.
+    let mut rx = unsafe { ring.consumer().unwrap().trust_peers() };
+    tx.push_slice(&[1, 2]).unwrap();
+    rx.try_take().unwrap().hand_back();
+    tx.push(3).unwrap();
+    let mut into = [0; 8];
+    assert_eq!((rx.pop_slice(&mut into), &into[..3]), (Ok(3), &[2, 1, 3][..]));
+    assert!(rx.redelivered(), "the one in the middle had been taken");
+    tx.push(4).unwrap();
+    assert_eq!((rx.pop_slice(&mut into), rx.redelivered()), (Ok(1), false));
 }
