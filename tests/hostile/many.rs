@@ -199,7 +199,7 @@ impl<T: segring::Payload> Target for Words<T> {
     }
 
     fn look(&self) {
-        assert!(self.ring.len() <= 8);
+        assert!(self.ring.len() <= 8 * 64);
         let _ = (self.ring.stats(), self.ring.is_closed(), self.ring.is_empty());
     }
 

@@ -85,16 +85,14 @@ fn threads_go_around_together() {
             .unwrap();
         advance(&RawSegment::attach(ring.id()), capacity, (1 << 39) * capacity - 500);
         let sum: u64 = std::thread::scope(|scope| {
+            // All join first: else one may come, take its part and leave before the next one is there.
+            let receivers = [(); 2].map(|()| ring.consumer().unwrap());
             for who in 0..2u64 {
                 let mut tx = ring.producer().unwrap();
                 scope.spawn(move || (0..1000).for_each(|i| tx.push(who * 1000 + i).unwrap()));
             }
-            let takers: Vec<_> = (0..2)
-                .map(|_| {
-                    let mut rx = ring.consumer().unwrap();
-                    scope.spawn(move || (0..1000).map(|_| rx.pop().unwrap()).sum::<u64>())
-                })
-                .collect();
+            let take = |mut rx: mpmc::Consumer<u64>| (0..1000).map(|_| rx.pop().unwrap()).sum::<u64>();
+            let takers: Vec<_> = receivers.map(|rx| scope.spawn(move || take(rx))).into_iter().collect();
             takers.into_iter().map(|taker| taker.join().unwrap()).sum()
         });
         assert_eq!(sum, (0..2000).sum());
@@ -245,6 +243,8 @@ fn threads_with_batches_go_around_together() {
         let ring = mpmc::Ring::<u64>::builder(name.name()).capacity(capacity as usize).create().unwrap();
         advance_words(&RawSegment::attach(ring.id()), capacity, (1 << 39) * capacity - 300);
         let sum: u64 = std::thread::scope(|scope| {
+            // All join first, as above.
+            let [mut first, mut rx] = [(); 2].map(|()| ring.consumer().unwrap());
             for who in 0..2u64 {
                 let mut tx = ring.producer().unwrap();
                 scope.spawn(move || {
@@ -262,9 +262,7 @@ fn threads_with_batches_go_around_together() {
                     }
                 });
             }
-            let mut rx = ring.consumer().unwrap();
-            let other = scope.spawn(move || (0..3000).map(|_| rx.pop().unwrap()).sum::<u64>());
-            let mut rx = ring.consumer().unwrap();
+            let other = scope.spawn(move || (0..3000).map(|_| first.pop().unwrap()).sum::<u64>());
             let (mut left, mut sum, mut into) = (3000, 0, [0; 7]);
             while left > 0 {
                 rx.wait_for_message(None).unwrap();
