@@ -87,7 +87,7 @@ fn crowd(capacity: u32, per_seat: u32, preemptions: usize, programs: &'static [&
 
 #[test]
 fn two_producers() {
-    crowd(1, 1, 4, &[&[Push(1)], &[Push(11)], &[Take(1), Take(1)]]);
+    crowd(1, 1, 3, &[&[Push(1)], &[Push(11)], &[Take(1), Take(1)]]);
     crowd(2, 1, 3, &[&[Push(1), Push(2)], &[Push(11)], &[Take(1), Take(1)]]);
 }
 
@@ -123,7 +123,7 @@ fn a_block_goes_round() {
 #[test]
 fn an_entry_goes_round() {
     crowd(1, 1, 4, &[&[Push(1), Push(2), Push(3)], &[Take(1), Take(1), Take(1)]]);
-    crowd(1, 1, 3, &[&[Push(1), Push(2), Push(3)], &[Take(1), Take(1)], &[Take(1)]]);
+    crowd(1, 1, 2, &[&[Push(1), Push(2), Push(3)], &[Take(1), Take(1)], &[Take(1)]]);
 }
 
 /// Closing beside a batch beside takes: what was pushed comes before `Closed`, and what comes later is
