@@ -11,9 +11,6 @@ use crate::ring::{RingError, wait};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Messages of a slice after which sleepers are woken.
-const WAKE_EVERY: usize = 64;
-
 /// A producer's seat, and the hand that it pushes with.
 pub(super) struct Pusher {
     pub(super) member: Member,
@@ -90,17 +87,11 @@ impl Pusher {
     /// Pushes what has been written into the slot. Lock-free.
     #[inline(always)]
     pub(super) fn publish(&mut self) -> Result<(), RingError> {
-        self.attempt()?;
-        self.member.wake(Role::Consumer);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn attempt(&mut self) -> Result<(), RingError> {
         let Some(hand) = &mut self.hand else { return Err(RingError::Full) };
         hand.stamp(&self.slots, false);
         hand.try_push(&self.slots, &mut self.tail, Message::New)?;
         self.pushed = self.pushed.wrapping_add(1);
+        self.member.wake(Role::Consumer);
         Ok(())
     }
 
@@ -111,31 +102,20 @@ impl Pusher {
         items: &[T],
         write: impl Fn(&ExchangeView, u32, &T),
     ) -> Result<usize, RingError> {
-        let (mut pushed, mut told) = (0, 0);
-        let mut refused = Ok(());
-        for item in items {
-            // A long slice keeps nobody asleep.
-            if pushed - told == WAKE_EVERY {
-                self.member.wake_some(Role::Consumer, WAKE_EVERY);
-                told = pushed;
-            }
-            refused = self.slot().and_then(|slot| {
+        for (pushed, item) in items.iter().enumerate() {
+            let refused = self.slot().and_then(|slot| {
                 write(&self.slots, slot, item);
-                self.attempt()
+                self.publish()
             });
-            if refused.is_err() {
-                break;
+            match refused {
+                Ok(()) => {}
+                Err(RingError::Full) => return Ok(pushed),
+                // The next call says so.
+                Err(_) if pushed > 0 => return Ok(pushed),
+                Err(e) => return Err(e),
             }
-            pushed += 1;
         }
-        if pushed > 0 {
-            self.member.wake_some(Role::Consumer, pushed - told);
-            return Ok(pushed);
-        }
-        match refused {
-            Ok(()) | Err(RingError::Full) => Ok(0),
-            Err(e) => Err(e),
-        }
+        Ok(items.len())
     }
 
     /// The same; waits while the ring is full.

@@ -76,9 +76,7 @@ impl WordPusher {
     #[inline(always)]
     fn count(&mut self, pushed: usize) {
         self.pushed = self.pushed.wrapping_add(pushed as u64);
-        if pushed > 0 {
-            self.member.wake_some(Role::Consumer, pushed);
-        }
+        self.member.wake_some(Role::Consumer, pushed);
     }
 
     /// Waits while the ring is full.
@@ -96,22 +94,22 @@ impl WordPusher {
         Ok(())
     }
 
-    /// Pushes as many as there is room for: how many.
+    /// Pushes as many as there is room for: how many. Sleepers are woken for each batch: a long slice, or a
+    /// wait for a block, keeps nobody asleep.
     pub(super) fn push_slice<T: Payload>(&mut self, items: &[T]) -> Result<usize, RingError> {
         self.member.check()?;
-        let (mut pushed, mut told, mut looks) = (0, 0, LOOKS);
+        let (mut pushed, mut looks) = (0, LOOKS);
         while pushed < items.len() {
             let left = &items[pushed..];
             let run = left.len().min(BLOCK_LEN as usize);
-            // Nobody is kept asleep by a wait for a block.
             while run >= SHORTEST_BATCH && looks > 0 && self.is_block_worth_waiting() {
-                self.count(pushed - told);
-                (told, looks) = (pushed, looks - 1);
+                looks -= 1;
                 self.member.slip();
             }
             match self.push_some(&left[..run]) {
                 Ok((n, more)) => {
                     pushed += n;
+                    self.count(n);
                     if !more {
                         break;
                     }
@@ -122,7 +120,6 @@ impl WordPusher {
                 Err(e) => return Err(e),
             }
         }
-        self.count(pushed - told);
         Ok(pushed)
     }
 
@@ -225,16 +222,16 @@ impl WordTaker {
     pub(super) fn try_pop<T: Payload>(&mut self, into: &mut T) -> Result<(), RingError> {
         self.member.check()?;
         let took = attempt(&self.view, &mut self.head, into)?;
-        self.count(1, usize::from(took.emptied));
+        self.count(took);
         Ok(())
     }
 
     #[inline(always)]
-    fn count(&mut self, taken: usize, entries: usize) {
-        self.taken = self.taken.wrapping_add(taken as u64);
-        // There is room in so many entries now.
-        if entries > 0 {
-            self.member.wake_some(Role::Producer, entries);
+    fn count(&mut self, took: Took) {
+        self.taken = self.taken.wrapping_add(took.messages.into());
+        // Part of a batch makes no room.
+        if took.emptied {
+            self.member.wake(Role::Producer);
         }
     }
 
@@ -257,7 +254,7 @@ impl WordTaker {
         let Self { member, view, head, taken } = self;
         let waiter = member.waiter(*taken, deadline);
         let took = wait::again(&*member, &waiter, || not_yet(attempt(view, head, into)))?;
-        self.count(1, usize::from(took.emptied));
+        self.count(took);
         Ok(())
     }
 
@@ -267,12 +264,12 @@ impl WordTaker {
         if into.is_empty() {
             return Ok(0);
         }
-        let (mut popped, mut entries) = (0, 0);
+        let mut popped = 0;
         while popped < into.len() {
             match self.pop_some(&mut into[popped..]) {
                 Ok(took) => {
                     popped += took.messages as usize;
-                    entries += usize::from(took.emptied);
+                    self.count(took);
                 }
                 // The next call says so.
                 Err(_) if popped > 0 => break,
@@ -289,7 +286,6 @@ impl WordTaker {
                 Err(e) => return Err(e),
             }
         }
-        self.count(popped, entries);
         Ok(popped)
     }
 

@@ -17,8 +17,8 @@
 //!
 //! A batch is pushed by one exchange: its messages become visible together, and lie in the queue one
 //! behind the other. Consumers take as many of them as they ask for; the others stay in the queue, for
-//! anybody. A producer's seat has several blocks. When all are in entries and nobody works on them, it
-//! pushes messages one by one: it waits for nobody. Whoever takes a seat over finds by the noted positions which
+//! anybody. A producer's seat has several blocks. When all are in entries, it pushes messages one by one: here
+//! it waits for nobody, and its handle for a moment at most. Whoever takes a seat over finds by the noted positions which
 //! of its blocks are still in the ring: nobody else puts them there, and the dead do not come back.
 
 use super::closing;
@@ -209,8 +209,8 @@ fn is_there(memory: &impl Memory, position: u64, block: u32) -> bool {
     entry.ahead_of(full) == 0 && there
 }
 
-/// Pushes `n` messages, 1 to 64, that `write` puts into the block that it is given: all of them, or none if
-/// it says `false`: no block is free now. Lock-free. `tail` is a private hint.
+/// Pushes `n` messages, 1 to 64, that `write` puts into the block that it is given. All of them, or none:
+/// `false` says that no block is free now. Lock-free. `tail` is a private hint.
 #[inline]
 pub(crate) fn try_push_batch(
     memory: &impl Memory,
