@@ -78,17 +78,32 @@ impl Victim {
         }
     }
 
-    /// To the end of its next system call. `false`: it has come to its second mark.
+    /// To the end of its next system call. `false`: it has come to its second mark. Those of the allocator do
+    /// not count: how many there are depends on the heap that it was forked with.
     pub(crate) fn skip_call(&mut self) -> nix::Result<bool> {
-        for _ in 0..2 {
-            ptrace::syscall(self.pid, None)?;
-            match trace::wait(self.pid)? {
-                WaitStatus::PtraceSyscall(_) => {}
-                WaitStatus::Stopped(_, Signal::SIGSTOP) => return Ok(false),
-                other => panic!("the victim ended by itself: {other:?}"),
+        const OF_THE_HEAP: [i64; 4] = [libc::SYS_brk, libc::SYS_mmap, libc::SYS_munmap, libc::SYS_mremap];
+        loop {
+            if !self.run_to_call()? {
+                return Ok(false);
+            }
+            let call = trace::syscall_entered(self.pid)?;
+            if !self.run_to_call()? {
+                return Ok(false);
+            }
+            if !call.is_some_and(|call| OF_THE_HEAP.iter().any(|heap| *heap as u64 == call)) {
+                return Ok(true);
             }
         }
-        Ok(true)
+    }
+
+    /// To the beginning, or the end, of a system call.
+    fn run_to_call(&mut self) -> nix::Result<bool> {
+        ptrace::syscall(self.pid, None)?;
+        match trace::wait(self.pid)? {
+            WaitStatus::PtraceSyscall(_) => Ok(true),
+            WaitStatus::Stopped(_, Signal::SIGSTOP) => Ok(false),
+            other => panic!("the victim ended by itself: {other:?}"),
+        }
     }
 
     /// To a place in its operation. `false`: it has come to its second mark before.
