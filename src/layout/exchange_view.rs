@@ -9,6 +9,7 @@ use super::exchange::{Entry, HandLine, Op, OwnedSlot};
 use super::view::{Keep, Trust};
 use crate::sync::shared::{copy_in, copy_out};
 use crate::sync::{AtomicU64, Ordering, ask_to_write};
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use zerocopy::FromBytes;
@@ -20,13 +21,33 @@ pub(crate) struct ExchangeParts {
     pub(crate) hands: NonNull<HandLine>,
     pub(crate) entries: NonNull<AtomicU64>,
     pub(crate) slots: NonNull<u8>,
-    /// Entries: a power of two.
-    pub(crate) capacity: u64,
+    /// Entries: two to the power of this.
+    pub(crate) capacity_bits: u32,
     pub(crate) hand_count: u32,
     /// Bytes from slot to slot.
     pub(crate) stride: usize,
     /// Where the payload begins in a slot.
     pub(crate) payload_offset: usize,
+}
+
+/// The same, with what follows from it, so that no operation works it out.
+#[derive(Clone, Copy)]
+struct Places {
+    parts: ExchangeParts,
+    /// Entries, less one.
+    mask: u64,
+    last_slot: u32,
+    last_hand: u32,
+    /// Bytes of a slot behind where its payload begins.
+    room: usize,
+}
+
+impl Places {
+    fn of(parts: ExchangeParts) -> Self {
+        let mask = (1 << parts.capacity_bits) - 1;
+        let (last_hand, room) = (parts.hand_count - 1, parts.stride - parts.payload_offset);
+        Self { parts, mask, last_slot: mask as u32 + parts.hand_count, last_hand, room }
+    }
 }
 
 /// How many positions ahead an entry is asked for: eight lie in a line.
@@ -36,9 +57,9 @@ const ASK_SLOT: u64 = 3;
 /// Bytes of such a slot.
 const ASK_MOST: usize = 128;
 
-/// Entries, hands and slots.
+/// Keeps entries, hands and slots mapped.
 pub(crate) struct ExchangeView {
-    parts: ExchangeParts,
+    places: Places,
     _keep: Keep,
 }
 
@@ -52,78 +73,105 @@ unsafe impl Sync for ExchangeView {}
 impl ExchangeView {
     /// # Safety
     /// All parts are aligned, lie in mapped memory of the sizes that their counts ask for, and stay
-    /// there as long as `keep`. There are `capacity + hand_count` slots, at least one of each; the
+    /// there as long as `keep`. There are as many slots as entries and hands, at least one of each; the
     /// stride is a multiple of 64 and of the payload's alignment.
     pub(crate) unsafe fn new(parts: ExchangeParts, keep: Keep) -> Self {
-        Self { parts, _keep: keep }
+        Self { places: Places::of(parts), _keep: keep }
     }
 
+    #[inline(always)]
+    pub(crate) fn here(&self) -> Exchange<'_> {
+        Exchange { places: self.places, _view: PhantomData }
+    }
+}
+
+/// Entries, hands and slots, for one call. A copy of where they are, which nobody else has: so it stays in
+/// registers. Through the view, whatever is needed again would be read again after each atomic access.
+#[derive(Clone, Copy)]
+pub(crate) struct Exchange<'a> {
+    places: Places,
+    _view: PhantomData<&'a ExchangeView>,
+}
+
+impl<'a> Exchange<'a> {
     /// What a creator writes: slot i in entry i, and one in each hand.
-    pub(crate) fn initialise(&self) {
-        for i in 0..self.parts.capacity {
+    pub(crate) fn initialise(self) {
+        for i in 0..self.capacity() {
             // Relaxed, and below: published by the ready mark.
             self.entry(i).store(Entry::first(i as u32).0, Ordering::Relaxed);
         }
-        for i in 0..self.parts.hand_count {
-            let slot = self.parts.capacity as u32 + i;
+        for i in 0..self.places.parts.hand_count {
+            let slot = self.capacity() as u32 + i;
             self.hand(i).cur.store(Op::start(slot).0, Ordering::Relaxed);
         }
     }
 
     /// Entries.
     #[inline(always)]
-    pub(crate) fn capacity(&self) -> u64 {
-        self.parts.capacity
-    }
-
-    pub(crate) fn hand_count(&self) -> u32 {
-        self.parts.hand_count
+    pub(crate) fn capacity(self) -> u64 {
+        self.places.mask + 1
     }
 
     #[inline(always)]
-    pub(crate) fn slot_count(&self) -> u32 {
-        self.parts.capacity as u32 + self.parts.hand_count
+    pub(crate) fn capacity_bits(self) -> u32 {
+        self.places.parts.capacity_bits
+    }
+
+    pub(crate) fn hand_count(self) -> u32 {
+        self.places.parts.hand_count
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot_count(self) -> u32 {
+        self.places.last_slot + 1
+    }
+
+    /// Whether there is such a slot.
+    #[inline(always)]
+    pub(crate) fn has_slot(self, slot: u32) -> bool {
+        slot <= self.places.last_slot
     }
 
     /// Bytes of a slot behind where its payload begins.
-    pub(crate) fn payload_room(&self) -> usize {
-        self.parts.stride - self.parts.payload_offset
+    #[inline(always)]
+    pub(crate) fn payload_room(self) -> usize {
+        self.places.room
     }
 
     #[inline(always)]
-    pub(crate) fn cursors(&self) -> &Cursors {
+    pub(crate) fn cursors(self) -> &'a Cursors {
         // SAFETY: the contract of `new`; all fields are atomics, so peers may write them.
-        unsafe { self.parts.cursors.as_ref() }
+        unsafe { self.places.parts.cursors.as_ref() }
     }
 
     /// The entry of a position.
     #[inline(always)]
-    pub(crate) fn entry(&self, position: u64) -> &AtomicU64 {
-        let index = (position & (self.parts.capacity - 1)) as usize;
-        let at = self.parts.entries.as_ptr().wrapping_add(index);
+    pub(crate) fn entry(self, position: u64) -> &'a AtomicU64 {
+        let index = (position & self.places.mask) as usize;
+        let at = self.places.parts.entries.as_ptr().wrapping_add(index);
         // SAFETY: masked into the entries, by the contract of `new`; used as an atomic only.
         unsafe { &*at }
     }
 
     /// A hand's line. Numbers beyond the last mean the last.
     #[inline(always)]
-    pub(crate) fn hand(&self, number: u32) -> &HandLine {
-        let index = number.min(self.parts.hand_count - 1) as usize;
-        let at = self.parts.hands.as_ptr().wrapping_add(index);
+    pub(crate) fn hand(self, number: u32) -> &'a HandLine {
+        let index = number.min(self.places.last_hand) as usize;
+        let at = self.places.parts.hands.as_ptr().wrapping_add(index);
         // SAFETY: bounded by the number of hands, by the contract of `new`; all fields are atomics.
         unsafe { &*at }
     }
 
     /// Where a slot begins. Numbers beyond the last mean the last.
     #[inline(always)]
-    fn slot(&self, slot: u32) -> *mut u8 {
-        let index = slot.min(self.slot_count() - 1) as usize;
-        self.parts.slots.as_ptr().wrapping_add(index * self.parts.stride)
+    fn slot(self, slot: u32) -> *mut u8 {
+        let index = slot.min(self.places.last_slot) as usize;
+        self.places.parts.slots.as_ptr().wrapping_add(index * self.places.parts.stride)
     }
 
     /// A slot's header: owner and mark.
     #[inline(always)]
-    pub(crate) fn header(&self, slot: u32) -> &AtomicU64 {
+    pub(crate) fn header(self, slot: u32) -> &'a AtomicU64 {
         // SAFETY: the first eight bytes of a slot, 64-aligned; used as an atomic only: the payload
         // begins behind them.
         unsafe { AtomicU64::from_ptr(self.slot(slot).cast()) }
@@ -132,8 +180,8 @@ impl ExchangeView {
     /// Asks for the line of the entry some positions further, to be written soon; and for that of the slot
     /// that a push will get out of a nearer one.
     #[inline(always)]
-    pub(crate) fn ask_ahead(&self, position: u64) {
-        if self.parts.stride > ASK_MOST {
+    pub(crate) fn ask_ahead(self, position: u64) {
+        if self.places.parts.stride > ASK_MOST {
             return;
         }
         ask_to_write(self.entry(position + ASK_ENTRY));
@@ -145,23 +193,24 @@ impl ExchangeView {
 
     /// Asks for the first line of a slot, to be read and stamped soon.
     #[inline(always)]
-    pub(crate) fn ask_for(&self, slot: u32) {
+    pub(crate) fn ask_for(self, slot: u32) {
         ask_to_write(self.slot(slot));
     }
 
     #[inline(always)]
-    fn payload(&self, slot: u32) -> *mut u8 {
-        self.slot(slot).wrapping_add(self.parts.payload_offset)
+    fn payload(self, slot: u32) -> *mut u8 {
+        self.slot(slot).wrapping_add(self.places.parts.payload_offset)
     }
 
-    fn assert_fits(&self, offset: usize, len: usize) {
+    #[inline(always)]
+    fn assert_fits(self, offset: usize, len: usize) {
         let room = self.payload_room();
         assert!(offset <= room && len <= room - offset, "a payload must not reach beyond its slot");
     }
 
     /// Copies a message in. The slot is mine (I4).
     #[inline(always)]
-    pub(crate) fn write<T>(&self, slot: u32, item: &T) {
+    pub(crate) fn write<T>(self, slot: u32, item: &T) {
         self.assert_fits(0, size_of::<T>());
         // SAFETY: inside the slot, as just asserted; `item` is private to the caller.
         unsafe { copy_in(self.payload(slot), std::ptr::from_ref(item).cast(), size_of::<T>()) };
@@ -169,7 +218,7 @@ impl ExchangeView {
 
     /// Copies a message out. The slot is mine (I4).
     #[inline(always)]
-    pub(crate) fn read<T: FromBytes>(&self, slot: u32) -> T {
+    pub(crate) fn read<T: FromBytes>(self, slot: u32) -> T {
         self.assert_fits(0, size_of::<T>());
         let mut item = MaybeUninit::<T>::uninit();
         // SAFETY: inside the slot, as just asserted; `item` is private.
@@ -180,7 +229,7 @@ impl ExchangeView {
 
     /// The same, into memory that is there already.
     #[inline(always)]
-    pub(crate) fn read_into<T: FromBytes>(&self, slot: u32, into: &mut T) {
+    pub(crate) fn read_into<T: FromBytes>(self, slot: u32, into: &mut T) {
         self.assert_fits(0, size_of::<T>());
         // SAFETY: inside the slot, as just asserted; `into` is private to the caller, and
         // `T: FromBytes` takes any bytes (I5).
@@ -189,7 +238,7 @@ impl ExchangeView {
 
     /// Copies bytes in, behind the first `offset` of the payload. The slot is mine (I4).
     #[inline]
-    pub(crate) fn write_bytes(&self, slot: u32, offset: usize, bytes: &[u8]) {
+    pub(crate) fn write_bytes(self, slot: u32, offset: usize, bytes: &[u8]) {
         self.assert_fits(offset, bytes.len());
         let at = self.payload(slot).wrapping_add(offset);
         // SAFETY: inside the slot, as just asserted; `bytes` is private to the caller.
@@ -198,7 +247,7 @@ impl ExchangeView {
 
     /// Appends bytes of the payload to a vector. The slot is mine (I4).
     #[inline]
-    pub(crate) fn read_bytes(&self, slot: u32, offset: usize, len: usize, into: &mut Vec<u8>) {
+    pub(crate) fn read_bytes(self, slot: u32, offset: usize, len: usize, into: &mut Vec<u8>) {
         self.assert_fits(offset, len);
         into.reserve(len);
         let spare = into.spare_capacity_mut().as_mut_ptr().cast();
@@ -210,7 +259,10 @@ impl ExchangeView {
     }
 
     /// A message in place.
-    pub(crate) fn get<'a, T: FromBytes>(&'a self, _: Trust, slot: &'a OwnedSlot) -> &'a T {
+    pub(crate) fn get<'s, T: FromBytes>(self, _: Trust, slot: &'s OwnedSlot) -> &'s T
+    where
+        'a: 's,
+    {
         self.assert_fits(0, size_of::<T>());
         // SAFETY: inside the slot; aligned, because stride and payload offset are multiples of the
         // alignment; initialised (`T: FromBytes`); by the trust, not written while it is mine (I4).
@@ -218,7 +270,10 @@ impl ExchangeView {
     }
 
     /// The same, to write.
-    pub(crate) fn get_mut<'a, T: FromBytes>(&'a self, _: Trust, slot: &'a mut OwnedSlot) -> &'a mut T {
+    pub(crate) fn get_mut<'s, T: FromBytes>(self, _: Trust, slot: &'s mut OwnedSlot) -> &'s mut T
+    where
+        'a: 's,
+    {
         self.assert_fits(0, size_of::<T>());
         // SAFETY: as in `get`; touched by nobody else while the slot is mine (I4), and the borrow of
         // the one token makes it the one reference in this process.
@@ -226,7 +281,10 @@ impl ExchangeView {
     }
 
     /// Bytes of the payload in place.
-    pub(crate) fn bytes<'a>(&'a self, _: Trust, slot: &'a OwnedSlot, offset: usize, len: usize) -> &'a [u8] {
+    pub(crate) fn bytes<'s>(self, _: Trust, slot: &'s OwnedSlot, offset: usize, len: usize) -> &'s [u8]
+    where
+        'a: 's,
+    {
         self.assert_fits(offset, len);
         let at = self.payload(slot.0).wrapping_add(offset);
         // SAFETY: inside the slot; by the trust, not written while it is mine (I4).
@@ -234,13 +292,16 @@ impl ExchangeView {
     }
 
     /// The same, to write.
-    pub(crate) fn bytes_mut<'a>(
-        &'a self,
+    pub(crate) fn bytes_mut<'s>(
+        self,
         _: Trust,
-        slot: &'a mut OwnedSlot,
+        slot: &'s mut OwnedSlot,
         offset: usize,
         len: usize,
-    ) -> &'a mut [u8] {
+    ) -> &'s mut [u8]
+    where
+        'a: 's,
+    {
         self.assert_fits(offset, len);
         let at = self.payload(slot.0).wrapping_add(offset);
         // SAFETY: as in `get_mut`.

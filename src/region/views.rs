@@ -3,11 +3,11 @@
 use super::Region;
 use super::map::Mapping;
 use crate::layout::cursors::Cursors;
-use crate::layout::exchange_view::{ExchangeParts, ExchangeView};
+use crate::layout::exchange_view::{Exchange, ExchangeParts, ExchangeView};
 use crate::layout::geometry::{Geometry, payload_offset};
 use crate::layout::header::Kind;
 use crate::layout::inline;
-use crate::layout::inline_view::{InlineParts, InlineView};
+use crate::layout::inline_view::{Inline, InlineParts, InlineView};
 use crate::layout::slot::Layout;
 use crate::layout::view::{ByteSlots, CursorsView, DenseSlots, StampedSlots};
 use std::ptr::NonNull;
@@ -28,7 +28,7 @@ fn exchange_parts(mapping: &Mapping, geometry: &Geometry) -> ExchangeParts {
         hands: mapping.at(geometry.hands_offset).cast(),
         entries: mapping.at(geometry.entries_offset).cast(),
         slots: mapping.at(geometry.slots_offset),
-        capacity: shape.capacity,
+        capacity_bits: shape.capacity.trailing_zeros(),
         hand_count: shape.seats * shape.in_hand,
         stride: geometry.stride as usize,
         payload_offset: payload_offset(shape.payload_align) as usize,
@@ -43,7 +43,7 @@ fn inline_parts(mapping: &Mapping, geometry: &Geometry) -> InlineParts {
         lines: mapping.at(geometry.hands_offset).cast(),
         cells: mapping.at(geometry.entries_offset).cast(),
         blocks: mapping.at(geometry.slots_offset),
-        capacity: shape.capacity,
+        capacity_bits: shape.capacity.trailing_zeros(),
         seats: shape.seats,
         blocks_per_seat: inline::blocks_per_seat(shape.capacity) as u32,
     }
@@ -55,13 +55,13 @@ pub(super) fn initialise_entries(mapping: &Mapping, geometry: &Geometry) {
         let parts = inline_parts(mapping, geometry);
         // SAFETY: as below.
         let view = unsafe { InlineView::new(parts, Arc::new(())) };
-        return view.initialise();
+        return view.here().initialise();
     }
     let parts = exchange_parts(mapping, geometry);
     // SAFETY: the geometry is that of this segment, whose size it has given; the view ends with this
     // function, and the mapping does not.
     let view = unsafe { ExchangeView::new(parts, Arc::new(())) };
-    view.initialise();
+    view.here().initialise();
 }
 
 impl Region {
@@ -88,26 +88,26 @@ impl Region {
     }
 
     /// A look at the entries of such a ring, for as long as `look` takes. `None`: it has slots.
-    pub(crate) fn with_inline_view<R>(&self, look: impl FnOnce(&InlineView) -> R) -> Option<R> {
+    pub(crate) fn with_inline_view<R>(&self, look: impl FnOnce(Inline<'_>) -> R) -> Option<R> {
         if !self.geometry.shape.is_inline() {
             return None;
         }
         let parts = inline_parts(&self.mapping, &self.geometry);
         // SAFETY: as in `inline_view`; the region outlives the view, which ends here.
         let view = unsafe { InlineView::new(parts, Arc::new(())) };
-        Some(look(&view))
+        Some(look(view.here()))
     }
 
     /// A look at the entries, hands and slots of an exchange ring, for as long as `look` takes. `None`: it
     /// has none.
-    pub(crate) fn with_exchange_view<R>(&self, look: impl FnOnce(&ExchangeView) -> R) -> Option<R> {
+    pub(crate) fn with_exchange_view<R>(&self, look: impl FnOnce(Exchange<'_>) -> R) -> Option<R> {
         if !self.geometry.shape.has_hands() {
             return None;
         }
         let parts = exchange_parts(&self.mapping, &self.geometry);
         // SAFETY: as in `exchange_view`; the region outlives the view, which ends here.
         let view = unsafe { ExchangeView::new(parts, Arc::new(())) };
-        Some(look(&view))
+        Some(look(view.here()))
     }
 
     fn slots_base(&self) -> NonNull<u8> {

@@ -10,7 +10,7 @@ use crate::api::builder::{Builder, Sealed};
 use crate::api::handle::handle_methods;
 use crate::api::ring_methods::common_methods;
 use crate::api::trusted::Trusted;
-use crate::layout::exchange_view::ExchangeView;
+use crate::layout::exchange_view::Exchange;
 use crate::layout::geometry::RECORD_LEN;
 use crate::layout::header::Kind;
 use crate::layout::slot::Layout;
@@ -234,21 +234,20 @@ pub struct ByteConsumer {
 }
 
 /// How long the record in a slot is, if it can be (I5).
-fn length(memory: &ExchangeView, slot: u32, max: usize) -> Result<usize, RingError> {
+fn length(memory: Exchange<'_>, slot: u32, max: usize) -> Result<usize, RingError> {
     let len: u64 = memory.read(slot);
     usize::try_from(len).ok().filter(|len| *len <= max).ok_or(RingError::Corrupt)
 }
 
 impl ByteConsumer {
-    /// A record whose length cannot be is given up.
-    fn copy(&mut self, taken: Taken, into: &mut Vec<u8>) -> Result<(), RingError> {
-        let max = self.max;
-        self.core.copy(taken, |memory, slot| {
+    /// Reads a record where it lies. One whose length cannot be is given up.
+    fn read(max: usize, into: &mut Vec<u8>) -> impl FnMut(Exchange<'_>, u32) -> Result<(), RingError> {
+        move |memory, slot| {
             let len = length(memory, slot, max)?;
             into.clear();
             memory.read_bytes(slot, LEN, len, into);
             Ok(())
-        })
+        }
     }
 
     /// Pops one record into `into`, which it replaces. Lock-free, but for growing the vector. As
@@ -258,8 +257,7 @@ impl ByteConsumer {
     /// As [`Consumer::try_pop`](super::Consumer::try_pop); `into` is untouched then.
     #[inline]
     pub fn try_pop_into(&mut self, into: &mut Vec<u8>) -> Result<(), RingError> {
-        let taken = self.core.try_take()?;
-        self.copy(taken, into)
+        self.core.try_pop(Self::read(self.max, into))?
     }
 
     /// Pops one record into a vector of its own. Lock-free, but for the allocation.
@@ -278,8 +276,7 @@ impl ByteConsumer {
     /// As [`Consumer::pop`](super::Consumer::pop); `into` is untouched then.
     #[inline]
     pub fn pop_into(&mut self, into: &mut Vec<u8>) -> Result<(), RingError> {
-        let taken = self.core.take(|_| None)?;
-        self.copy(taken, into)
+        self.core.pop(Self::read(self.max, into), |_| None)?
     }
 
     /// The same, for a limited time.
@@ -287,8 +284,7 @@ impl ByteConsumer {
     /// # Errors
     /// As [`pop_into`](ByteConsumer::pop_into), and [`TimedOut`](RingError::TimedOut).
     pub fn pop_into_timeout(&mut self, into: &mut Vec<u8>, timeout: Duration) -> Result<(), RingError> {
-        let taken = self.core.take(|member| member.deadline(timeout))?;
-        self.copy(taken, into)
+        self.core.pop(Self::read(self.max, into), |member| member.deadline(timeout))?
     }
 
     /// Pops one record into a vector of its own; waits while there is none. Blocking.

@@ -1,7 +1,7 @@
 //! The consumer of a typed ring.
 
 use super::job::Job;
-use super::taker::{Taken, Taker};
+use super::taker::Taker;
 use super::words::{self, WordTaker};
 use crate::api::handle::handle_methods;
 use crate::api::payload::Payload;
@@ -57,12 +57,6 @@ impl Core {
     }
 }
 
-/// Copies what was taken, and commits.
-#[inline(always)]
-fn read<T: Payload>(core: &mut Taker, taken: Taken) -> T {
-    core.copy(taken, |memory, slot| memory.read(slot))
-}
-
 impl<T: Payload> Consumer<T> {
     pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
         let core = if words::fits::<T>() && region.geometry().shape.is_inline() {
@@ -100,10 +94,7 @@ impl<T: Payload> Consumer<T> {
     #[inline(always)]
     pub fn try_pop(&mut self) -> Result<T, RingError> {
         match &mut self.core {
-            Core::Slots(core) => {
-                let taken = core.try_take()?;
-                Ok(read(core, taken))
-            }
+            Core::Slots(core) => core.try_pop(|memory, slot| memory.read(slot)),
             Core::Words(core) => {
                 let mut item = T::new_zeroed();
                 core.try_pop(&mut item)?;
@@ -119,13 +110,9 @@ impl<T: Payload> Consumer<T> {
     #[inline(always)]
     pub fn try_pop_into(&mut self, into: &mut T) -> Result<(), RingError> {
         match &mut self.core {
-            Core::Slots(core) => {
-                let taken = core.try_take()?;
-                core.copy(taken, |memory, slot| memory.read_into(slot, into));
-            }
-            Core::Words(core) => core.try_pop(into)?,
+            Core::Slots(core) => core.try_pop(|memory, slot| memory.read_into(slot, into)),
+            Core::Words(core) => core.try_pop(into),
         }
-        Ok(())
     }
 
     /// Pops as many as are there, in order, up to the length of `into`; says how many. Lock-free. 0 when there
@@ -179,10 +166,7 @@ impl<T: Payload> Consumer<T> {
     #[inline]
     pub fn pop(&mut self) -> Result<T, RingError> {
         match &mut self.core {
-            Core::Slots(core) => {
-                let taken = core.take(|_| None)?;
-                Ok(read(core, taken))
-            }
+            Core::Slots(core) => core.pop(|memory, slot| memory.read(slot), |_| None),
             Core::Words(core) => {
                 let mut item = T::new_zeroed();
                 core.pop(&mut item, |_| None)?;
@@ -199,8 +183,7 @@ impl<T: Payload> Consumer<T> {
     pub fn pop_timeout(&mut self, timeout: Duration) -> Result<T, RingError> {
         match &mut self.core {
             Core::Slots(core) => {
-                let taken = core.take(|member| member.deadline(timeout))?;
-                Ok(read(core, taken))
+                core.pop(|memory, slot| memory.read(slot), |member| member.deadline(timeout))
             }
             Core::Words(core) => {
                 let mut item = T::new_zeroed();
@@ -217,13 +200,9 @@ impl<T: Payload> Consumer<T> {
     #[inline]
     pub fn pop_into(&mut self, into: &mut T) -> Result<(), RingError> {
         match &mut self.core {
-            Core::Slots(core) => {
-                let taken = core.take(|_| None)?;
-                core.copy(taken, |memory, slot| memory.read_into(slot, into));
-            }
-            Core::Words(core) => core.pop(into, |_| None)?,
+            Core::Slots(core) => core.pop(|memory, slot| memory.read_into(slot, into), |_| None),
+            Core::Words(core) => core.pop(into, |_| None),
         }
-        Ok(())
     }
 
     /// Waits until there is a message; takes none. Another consumer may be faster then. `None` waits for

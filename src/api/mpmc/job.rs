@@ -4,7 +4,7 @@ use super::member::Held;
 use super::membership::Membership;
 use super::slot::inherited;
 use crate::api::payload::Payload;
-use crate::layout::exchange_view::ExchangeView;
+use crate::layout::exchange_view::Exchange;
 use crate::layout::geometry::RECORD_LEN;
 use crate::layout::view::Trust;
 use crate::ring::mpmc::Hand;
@@ -26,7 +26,7 @@ impl InHand {
         Self { membership, hand: Some(hand), redelivered, trust }
     }
 
-    fn get(&self) -> (&ExchangeView, &Hand) {
+    fn get(&self) -> (Exchange<'_>, &Hand) {
         match (&self.hand, self.membership.slots()) {
             (Some(hand), Some(slots)) if self.membership.is_mine() => (slots, hand),
             _ => inherited(),

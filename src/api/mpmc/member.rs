@@ -6,7 +6,7 @@ use super::recover;
 use crate::layout::cursors::{Cursors, REMOVED};
 use crate::layout::seat::Role;
 use crate::layout::view::Trust;
-use crate::region::{Adoption, Error, ForkToken, NotWoken, Region, Survey};
+use crate::region::{Adoption, Error, ForkToken, NotWoken, Parking, Region, Survey};
 use crate::ring::mpmc::Hand;
 use crate::ring::{RingError, wait};
 use crate::sync::{AtomicU32, Ordering, fence, pause};
@@ -51,6 +51,8 @@ pub(crate) struct Member {
     /// Messages that dead consumers held, and that this handle is to see to.
     queue: RefCell<VecDeque<Held>>,
     queued: Cell<bool>,
+    /// Something is queued, or a seat is adopted: one look for both.
+    busy: Cell<bool>,
     /// Seats of the dead of which this handle has given a message away, and may have to see to another.
     adopted: RefCell<Vec<Weak<Membership>>>,
     /// Whether a look that is made while this handle waits may keep a message for it.
@@ -85,6 +87,7 @@ impl Member {
             mourned: Cell::new(0),
             followed: Cell::default(),
             queued: Cell::new(false),
+            busy: Cell::new(false),
             queue: RefCell::default(),
             adopted: RefCell::default(),
             keeps: Cell::new(role == Role::Consumer),
@@ -159,10 +162,10 @@ impl Member {
         wait::notify(self, self.word(side));
     }
 
-    /// The same after as many pushes or pops.
+    /// The same after as many pushes or pops, for who has the word of that side at hand.
     #[inline(always)]
-    pub(crate) fn wake_some(&self, side: Role, moved: usize) {
-        wait::notify_some(self, self.word(side), moved);
+    pub(crate) fn tell(&self, word: &AtomicU32, moved: usize) {
+        wait::notify_some(self, word, moved);
     }
 
     /// Wakes everybody: the ring has been closed.
@@ -194,12 +197,25 @@ impl Member {
         let mut queue = self.queue.borrow_mut();
         let held = queue.pop_front();
         self.queued.set(!queue.is_empty());
+        self.see_whether_busy();
         held
     }
 
     pub(crate) fn enqueue(&self, held: Held) {
         self.queue.borrow_mut().push_back(held);
         self.queued.set(true);
+        self.busy.set(true);
+    }
+
+    fn see_whether_busy(&self) {
+        self.busy.set(self.queued.get() || !self.adopted.borrow().is_empty());
+    }
+
+    /// Whether there may be something to be seen to before the ring: two loads. What it is,
+    /// [`is_queued`](Member::is_queued) and [`owes`](Member::owes) say.
+    #[inline(always)]
+    pub(crate) fn may_have_again(&self) -> bool {
+        self.busy.get() || self.own.owes()
     }
 
     /// Whether a wait may keep what a dead one held: not one that takes nothing.
@@ -213,6 +229,7 @@ impl Member {
         self.look_at.set(self.own.parking().now().saturating_add(wait::RECHECK));
         self.seen.take();
         self.adopted.borrow_mut().retain(|membership| membership.strong_count() > 0);
+        self.see_whether_busy();
         // An error of the kernel says nothing of anybody: nobody is taken over then.
         let Some(mut seen) = self.look_at_seats() else { return Ok(Look::Unknown) };
         let unclean = seen.survey.as_mut().map(|survey| std::mem::take(&mut survey.unclean));
@@ -256,14 +273,10 @@ impl Member {
     }
 
     /// Whether a seat of the dead that is in use because of this handle has something to be seen to.
-    #[inline(always)]
     pub(crate) fn owes(&self) -> bool {
-        self.own.owes() || (!self.adopted.borrow().is_empty() && self.adopted_owe())
-    }
-
-    #[cold]
-    fn adopted_owe(&self) -> bool {
-        self.adopted.borrow().iter().filter_map(Weak::upgrade).any(|membership| membership.owes())
+        let adopted_owe =
+            || self.adopted.borrow().iter().filter_map(Weak::upgrade).any(|membership| membership.owes());
+        self.own.owes() || adopted_owe()
     }
 
     /// What such a seat, or my own, could not hand back.
@@ -337,7 +350,8 @@ impl wait::Waker for Member {
 
     #[inline(always)]
     fn must_fence(&self) -> bool {
-        self.own.parking().must_fence()
+        // The one that `Membership` has: a constant, here.
+        Parking::after_rmw().must_fence()
     }
 
     fn bits(&self) -> u32 {

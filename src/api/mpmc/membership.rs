@@ -1,7 +1,7 @@
 //! A seat of an exchange ring and its hands: one's own, or a dead one's that is being repaired.
 
 use crate::layout::cursors::Cursors;
-use crate::layout::exchange_view::ExchangeView;
+use crate::layout::exchange_view::{Exchange, ExchangeView};
 use crate::layout::seat::{Phase, Role};
 use crate::layout::view::CursorsView;
 use crate::region::{Adoption, Context, Error, ForkToken, Parking, Region, Seat};
@@ -71,7 +71,7 @@ impl Membership {
         let first = seat.index() * in_hand;
         let finish = |number| {
             let slots = slots.as_ref().ok_or(RingError::Corrupt)?;
-            repair::finish(slots, number).map(|(hand, _)| hand)
+            repair::finish(slots.here(), number).map(|(hand, _)| hand)
         };
         let hands: Result<Vec<Hand>, RingError> = (first..first + in_hand).map(finish).collect();
         let Ok(hands) = hands else {
@@ -93,8 +93,8 @@ impl Membership {
 
     /// Where my hands are, if I have any.
     #[inline(always)]
-    pub(crate) fn slots(&self) -> Option<&ExchangeView> {
-        self.slots.as_ref()
+    pub(crate) fn slots(&self) -> Option<Exchange<'_>> {
+        self.slots.as_ref().map(ExchangeView::here)
     }
 
     pub(crate) fn seat(&self) -> u32 {

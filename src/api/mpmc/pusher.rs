@@ -2,7 +2,7 @@
 
 use super::member::Member;
 use crate::layout::exchange::OwnedSlot;
-use crate::layout::exchange_view::ExchangeView;
+use crate::layout::exchange_view::{Exchange, ExchangeView};
 use crate::layout::seat::Role;
 use crate::layout::view::Trust;
 use crate::region::{Context, Error, Region};
@@ -28,7 +28,7 @@ impl Pusher {
         let (member, free) = Member::join(region, Role::Producer)?;
         free.into_iter().for_each(|hand| member.own().put_back(hand));
         let hand = if member.is_queued() { None } else { member.own().take_out() };
-        let tail = hint(&slots.cursors().producer);
+        let tail = hint(&slots.here().cursors().producer);
         let mut pusher = Self { member, slots, hand, tail, pushed: 0 };
         // If the ring is full, with the first push that finds room.
         let _ = pusher.prepare();
@@ -36,8 +36,8 @@ impl Pusher {
     }
 
     #[inline(always)]
-    pub(super) fn memory(&self) -> &ExchangeView {
-        &self.slots
+    pub(super) fn memory(&self) -> Exchange<'_> {
+        self.slots.here()
     }
 
     /// Makes sure that there is a hand, and gives the number of its slot.
@@ -60,10 +60,10 @@ impl Pusher {
     }
 
     /// The same, to write.
-    pub(super) fn own_slot_mut(&mut self) -> Option<(&ExchangeView, &mut OwnedSlot)> {
+    pub(super) fn own_slot_mut(&mut self) -> Option<(Exchange<'_>, &mut OwnedSlot)> {
         self.member.check().ok()?;
         let slot = self.hand.as_mut()?.slot_mut();
-        Some((&self.slots, slot))
+        Some((self.slots.here(), slot))
     }
 
     /// Pushes what the last holder of the seat had taken.
@@ -88,11 +88,21 @@ impl Pusher {
     #[inline(always)]
     pub(super) fn publish(&mut self) -> Result<(), RingError> {
         let Some(hand) = &mut self.hand else { return Err(RingError::Full) };
-        hand.stamp(&self.slots, false);
-        hand.try_push(&self.slots, &mut self.tail, Message::New)?;
+        let memory = self.slots.here();
+        hand.stamp(memory, false);
+        if !hand.push_at_once(memory, &mut self.tail) {
+            self.search()?;
+        }
         self.pushed = self.pushed.wrapping_add(1);
-        self.member.wake(Role::Consumer);
+        self.member.tell(&self.slots.here().cursors().state.consumer_waits, 1);
         Ok(())
+    }
+
+    /// The long way.
+    #[inline(never)]
+    fn search(&mut self) -> Result<(), RingError> {
+        let Some(hand) = &mut self.hand else { return Err(RingError::Full) };
+        hand.try_push(self.slots.here(), &mut self.tail, Message::New)
     }
 
     /// Writes and pushes as many as there is room for: how many.
@@ -100,11 +110,11 @@ impl Pusher {
     pub(super) fn push_all<T>(
         &mut self,
         items: &[T],
-        write: impl Fn(&ExchangeView, u32, &T),
+        write: impl Fn(Exchange<'_>, u32, &T),
     ) -> Result<usize, RingError> {
         for (pushed, item) in items.iter().enumerate() {
             let refused = self.slot().and_then(|slot| {
-                write(&self.slots, slot, item);
+                write(self.slots.here(), slot, item);
                 self.publish()
             });
             match refused {
@@ -141,8 +151,9 @@ impl Pusher {
         let Self { member, slots, hand, tail, pushed } = self;
         let Some(hand) = hand else { return Err(RingError::Full) };
         wait::again(&*member, &member.waiter(*pushed, deadline), || {
-            hand.stamp(slots, false);
-            not_yet(hand.try_push(slots, tail, Message::New))
+            let memory = slots.here();
+            hand.stamp(memory, false);
+            not_yet(hand.try_push(memory, tail, Message::New))
         })?;
         *pushed = pushed.wrapping_add(1);
         self.member.wake(Role::Consumer);
@@ -154,7 +165,9 @@ impl Pusher {
         self.member.check()?;
         loop {
             let Self { member, slots, tail, pushed, .. } = self;
-            wait::until(&*member, &member.waiter(*pushed, deadline), || not_yet(look_for_room(slots, tail)))?;
+            wait::until(&*member, &member.waiter(*pushed, deadline), || {
+                not_yet(look_for_room(slots.here(), tail))
+            })?;
             match self.slot() {
                 // Others were faster.
                 Err(RingError::Full) if self.member.is_over(deadline) => return Err(RingError::TimedOut),

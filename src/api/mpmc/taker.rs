@@ -2,7 +2,7 @@
 
 use super::member::{Held, Look, Member};
 use super::pusher::{not_yet, slots_of};
-use crate::layout::exchange_view::ExchangeView;
+use crate::layout::exchange_view::{Exchange, ExchangeView};
 use crate::layout::seat::Role;
 use crate::layout::view::Trust;
 use crate::region::{Error, Region};
@@ -47,27 +47,37 @@ impl Taker {
         let (member, free) = Member::join(region, Role::Consumer)?;
         free.into_iter().for_each(|hand| member.own().put_back(hand));
         let hand = member.own().take_out();
-        let head = mpmc::hint(&slots.cursors().consumer);
+        let head = mpmc::hint(&slots.here().cursors().consumer);
         Ok(Self { member, slots, hand, again: None, head, taken: 0, was_held: false, redelivered: false })
     }
 
     #[inline(always)]
-    pub(super) fn memory(&self) -> &ExchangeView {
-        &self.slots
+    pub(super) fn memory(&self) -> Exchange<'_> {
+        self.slots.here()
     }
 
     /// One message, wherever it comes from. Lock-free.
     #[inline(always)]
     fn attempt(&mut self) -> Result<Taken, RingError> {
-        let something = self.hand.is_none() || self.member.is_queued() || self.member.owes();
-        if something && self.find_hand()? {
+        if (self.hand.is_none() || self.member.may_have_again()) && self.find_hand()? {
             return Ok(Taken::Again);
         }
+        if let Some(hand) = &mut self.hand {
+            if let Some((_, again)) = hand.pop_at_once(self.slots.here(), &mut self.head) {
+                return Ok(Taken::Own(again));
+            }
+        }
+        self.search()
+    }
+
+    /// The long way.
+    #[inline(never)]
+    fn search(&mut self) -> Result<Taken, RingError> {
         let Some(hand) = &mut self.hand else { return Err(RingError::HandsFull) };
-        let (memory, head) = (&self.slots, &mut self.head);
+        let (memory, head) = (self.slots.here(), &mut self.head);
         let popped = match hand.try_pop(memory, head) {
             Err(RingError::Empty) => {
-                closing::look_again(&memory.cursors().state, || hand.try_pop(memory, head))
+                closing::look_again(&memory.cursors().state, move || hand.try_pop(memory, head))
             }
             other => other,
         };
@@ -97,12 +107,60 @@ impl Taker {
         self.again.is_some()
     }
 
+    /// One message now, read where it lies, and committed (I1). What [`try_take`](Taker::try_take) and
+    /// [`copy`](Taker::copy) do, in one go if nothing is in the way.
+    #[inline(always)]
+    pub(super) fn try_pop<R>(&mut self, read: impl FnOnce(Exchange<'_>, u32) -> R) -> Result<R, RingError> {
+        let plain = !self.is_time_to_look() && !self.member.may_have_again();
+        if let (true, true, Some(hand)) = (self.member.check().is_ok(), plain, &mut self.hand) {
+            let memory = self.slots.here();
+            if let Some((slot, again)) = hand.pop_at_once(memory, &mut self.head) {
+                let read = read(memory, slot);
+                hand.release(memory);
+                self.redelivered = again;
+                self.taken = self.taken.wrapping_add(1);
+                // There is room now.
+                self.member.tell(&memory.cursors().state.producer_waits, 1);
+                return Ok(read);
+            }
+        }
+        self.take_and_copy(read)
+    }
+
+    /// The long way.
+    #[inline(never)]
+    fn take_and_copy<R>(&mut self, read: impl FnOnce(Exchange<'_>, u32) -> R) -> Result<R, RingError> {
+        let taken = self.try_take()?;
+        Ok(self.copy(taken, read))
+    }
+
+    /// The same; waits while there is none. Blocking.
+    #[inline(always)]
+    pub(super) fn pop<R>(
+        &mut self,
+        mut read: impl FnMut(Exchange<'_>, u32) -> R,
+        deadline: impl FnOnce(&Member) -> Option<u64>,
+    ) -> Result<R, RingError> {
+        match self.try_pop(&mut read) {
+            Err(RingError::Empty) => {
+                let taken = self.wait_and_take(deadline(&self.member))?;
+                Ok(self.copy(taken, read))
+            }
+            other => other,
+        }
+    }
+
+    #[inline(always)]
+    fn is_time_to_look(&self) -> bool {
+        self.taken % CLOCK_EVERY == 0 || self.was_held
+    }
+
     /// One message now. Looks for dead seats if there is none, but not each time; and before it says that
     /// the ring is closed.
     #[inline(always)]
     pub(super) fn try_take(&mut self) -> Result<Taken, RingError> {
         self.member.check()?;
-        if self.taken % CLOCK_EVERY == 0 || self.was_held {
+        if self.is_time_to_look() {
             self.look_at_times();
         }
         match self.attempt() {
@@ -147,7 +205,7 @@ impl Taker {
         self.taken = self.taken.wrapping_add(1);
         match taken {
             // There is room now.
-            Taken::Own(_) => self.member.wake(Role::Producer),
+            Taken::Own(_) => self.member.tell(&self.slots.here().cursors().state.producer_waits, 1),
             // If I was woken, it was for another message: somebody else's now.
             Taken::Again => self.member.wake(Role::Consumer),
         }
@@ -219,14 +277,15 @@ impl Taker {
     fn wait(&mut self, tried: bool, deadline: Option<u64>) -> Result<(), RingError> {
         self.member.check()?;
         let Self { member, slots, head, taken, .. } = self;
+        let memory = slots.here();
         let waiter = member.waiter(*taken, deadline);
         let look = || {
             if member.is_queued() || member.owes() {
                 return Ok(Some(()));
             }
-            let state = &slots.cursors().state;
-            not_yet(match mpmc::look(slots, head) {
-                Err(RingError::Empty) => closing::look_again(state, || mpmc::look(slots, head)),
+            let state = &memory.cursors().state;
+            not_yet(match mpmc::look(memory, head) {
+                Err(RingError::Empty) => closing::look_again(state, || mpmc::look(memory, head)),
                 other => other,
             })
         };
@@ -235,7 +294,7 @@ impl Taker {
 
     /// Reads a message where it is, and commits it (I1).
     #[inline(always)]
-    pub(super) fn copy<R>(&mut self, taken: Taken, read: impl FnOnce(&ExchangeView, u32) -> R) -> R {
+    pub(super) fn copy<R>(&mut self, taken: Taken, read: impl FnOnce(Exchange<'_>, u32) -> R) -> R {
         let Self { slots, hand, again, .. } = self;
         let hand = match taken {
             Taken::Own(again) => {
@@ -249,9 +308,10 @@ impl Taker {
         };
         // One of them has just got the message.
         let slot = hand.as_ref().map_or(0, |hand| hand.slot().0);
-        let read = read(slots, slot);
+        let memory = slots.here();
+        let read = read(memory, slot);
         if let Some(hand) = hand {
-            hand.release(slots);
+            hand.release(memory);
         }
         if let Taken::Again = taken {
             self.put_back();
@@ -271,15 +331,12 @@ impl Taker {
     pub(super) fn pop_all<T>(
         &mut self,
         into: &mut [T],
-        read: impl Fn(&ExchangeView, u32, &mut T),
+        read: impl Fn(Exchange<'_>, u32, &mut T),
     ) -> Result<usize, RingError> {
         let (mut popped, mut again) = (0, false);
         for item in into {
-            match self.try_take() {
-                Ok(taken) => {
-                    self.copy(taken, |memory, slot| read(memory, slot, item));
-                    again |= self.redelivered;
-                }
+            match self.try_pop(|memory, slot| read(memory, slot, item)) {
+                Ok(()) => again |= self.redelivered,
                 // The next call says so.
                 Err(_) if popped > 0 => break,
                 Err(RingError::Empty) => break,

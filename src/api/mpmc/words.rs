@@ -4,11 +4,13 @@ use super::member::Member;
 use super::pusher::not_yet;
 use crate::api::payload::Payload;
 use crate::layout::inline::{BLOCK_LEN, WORD};
-use crate::layout::inline_view::InlineView;
+use crate::layout::inline_view::{Inline, InlineView};
 use crate::layout::seat::Role;
 use crate::layout::view::Trust;
 use crate::region::{Context, Error, Region};
-use crate::ring::mpmc::inline::{Blocks, Place, Took, try_push, try_push_batch, try_take};
+use crate::ring::mpmc::inline::{
+    Blocks, Place, Took, push_at_once, take_at_once, try_push, try_push_batch, try_take,
+};
 use crate::ring::mpmc::{closing::close, hint, look, look_for_room};
 use crate::ring::{RingError, closing, wait};
 use std::sync::Arc;
@@ -60,23 +62,34 @@ impl WordPusher {
     pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
         let view = view_of(region)?;
         let (member, _) = Member::join(region, Role::Producer)?;
-        let blocks = Blocks::resume(&view, member.own().seat(), view.blocks_per_seat());
-        let tail = hint(&view.cursors().producer);
+        let blocks = Blocks::resume(view.here(), member.own().seat(), view.here().blocks_per_seat());
+        let tail = hint(&view.here().cursors().producer);
         Ok(Self { member, view, blocks, tail, pushed: 0 })
     }
 
     #[inline(always)]
     pub(super) fn try_push<T: Payload>(&mut self, item: &T) -> Result<(), RingError> {
         self.member.check()?;
-        try_push(&self.view, &mut self.tail, to_word(item))?;
+        self.push_one(to_word(item))?;
         self.count(1);
         Ok(())
     }
 
     #[inline(always)]
+    fn push_one(&mut self, word: u64) -> Result<(), RingError> {
+        if push_at_once(self.view.here(), &mut self.tail, word) { Ok(()) } else { self.search(word) }
+    }
+
+    /// The long way.
+    #[inline(never)]
+    fn search(&mut self, word: u64) -> Result<(), RingError> {
+        try_push(self.view.here(), &mut self.tail, word)
+    }
+
+    #[inline(always)]
     fn count(&mut self, pushed: usize) {
         self.pushed = self.pushed.wrapping_add(pushed as u64);
-        self.member.wake_some(Role::Consumer, pushed);
+        self.member.tell(&self.view.here().cursors().state.consumer_waits, pushed);
     }
 
     /// Waits while the ring is full.
@@ -88,6 +101,7 @@ impl WordPusher {
         deadline: Option<u64>,
     ) -> Result<(), RingError> {
         let Self { member, view, tail, pushed, .. } = self;
+        let view = view.here();
         let word = to_word(item);
         wait::again(&*member, &member.waiter(*pushed, deadline), || not_yet(try_push(view, tail, word)))?;
         self.count(1);
@@ -128,29 +142,32 @@ impl WordPusher {
     #[inline(always)]
     fn is_block_worth_waiting(&mut self) -> bool {
         let Self { view, blocks, .. } = self;
+        let view = view.here();
         !blocks.has_free(view) && blocks.is_worked_on(view)
     }
 
     /// A batch, or one message: how many, and whether to go on at once.
     #[inline(always)]
     fn push_some<T: Payload>(&mut self, items: &[T]) -> Result<(usize, bool), RingError> {
-        let Self { view, blocks, tail, .. } = self;
         if items.len() < SHORTEST_BATCH {
-            try_push(view, tail, to_word(&items[0]))?;
+            self.push_one(to_word(&items[0]))?;
             return Ok((1, true));
         }
+        let Self { view, blocks, tail, .. } = self;
+        let view = view.here();
         let n = items.len() as u32;
         if try_push_batch(view, tail, blocks, n, |block| view.write_batch(block, items))? {
             return Ok((items.len(), true));
         }
         // All my blocks are in the ring: one more by itself, and then the caller may see.
-        try_push(view, tail, to_word(&items[0]))?;
+        self.push_one(to_word(&items[0]))?;
         Ok((1, false))
     }
 
     pub(super) fn wait_for_room(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         self.member.check()?;
         let Self { member, view, tail, pushed, .. } = self;
+        let view = view.here();
         wait::until(&*member, &member.waiter(*pushed, deadline), || not_yet(look_for_room(view, tail)))?;
         // If I was woken, it was for room that is still there.
         self.member.wake(Role::Producer);
@@ -159,13 +176,13 @@ impl WordPusher {
 
     pub(super) fn close(&mut self) -> Result<(), RingError> {
         self.member.check()?;
-        close(&self.view)?;
+        close(self.view.here())?;
         self.member.wake_everybody();
         Ok(())
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.member.check().is_ok() && closing::is_closed(&self.view.cursors().state)
+        self.member.check().is_ok() && closing::is_closed(&self.view.here().cursors().state)
     }
 
     pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {
@@ -191,39 +208,66 @@ pub(super) struct WordTaker {
 }
 
 /// One message, or the news that there is none. `into` is written only if there is one.
-#[inline(always)]
-fn attempt<T: Payload>(view: &InlineView, head: &mut u64, into: &mut T) -> Result<Took, RingError> {
+fn attempt<T: Payload>(view: Inline<'_>, head: &mut u64, into: &mut T) -> Result<Took, RingError> {
     match pop_one(view, head, into) {
-        Err(RingError::Empty) => closing::look_again(&view.cursors().state, || pop_one(view, head, into)),
+        Err(RingError::Empty) => {
+            closing::look_again(&view.cursors().state, move || pop_one(view, head, into))
+        }
         other => other,
     }
 }
 
-#[inline(always)]
-fn pop_one<T: Payload>(view: &InlineView, head: &mut u64, into: &mut T) -> Result<Took, RingError> {
+fn pop_one<T: Payload>(view: Inline<'_>, head: &mut u64, into: &mut T) -> Result<Took, RingError> {
     let mut item = T::new_zeroed();
-    let took = try_take(view, head, 1, |place| match place {
-        Place::Value(word) => put(&mut item, word),
-        Place::Block { block, left, .. } => view.read_batch(block, left, std::slice::from_mut(&mut item)),
-    })?;
+    let took = try_take(view, head, 1, |place| read_one(view, place, &mut item))?;
     *into = item;
     Ok(took)
+}
+
+#[inline(always)]
+fn read_one<T: Payload>(view: Inline<'_>, place: Place, item: &mut T) {
+    match place {
+        Place::Value(word) => put(item, word),
+        Place::Block { block, left, .. } => view.read_batch(block, left, std::slice::from_mut(item)),
+    }
+}
+
+/// Takes messages of one entry into a slice.
+#[inline(always)]
+fn read_some<T: Payload>(view: Inline<'_>, place: Place, into: &mut [T]) {
+    match place {
+        Place::Value(word) => into.iter_mut().take(1).for_each(|first| put(first, word)),
+        Place::Block { block, left, n } => view.read_batch(block, left, &mut into[..n as usize]),
+    }
 }
 
 impl WordTaker {
     pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
         let view = view_of(region)?;
         let (member, _) = Member::join(region, Role::Consumer)?;
-        let head = hint(&view.cursors().consumer);
+        let head = hint(&view.here().cursors().consumer);
         Ok(Self { member, view, head, taken: 0 })
     }
 
     #[inline(always)]
     pub(super) fn try_pop<T: Payload>(&mut self, into: &mut T) -> Result<(), RingError> {
         self.member.check()?;
-        let took = attempt(&self.view, &mut self.head, into)?;
+        let (view, mut item) = (self.view.here(), T::new_zeroed());
+        let took = match take_at_once(view, &mut self.head, 1, |place| read_one(view, place, &mut item)) {
+            Some(took) => {
+                *into = item;
+                took
+            }
+            None => self.search(into)?,
+        };
         self.count(took);
         Ok(())
+    }
+
+    /// The long way.
+    #[inline(never)]
+    fn search<T: Payload>(&mut self, into: &mut T) -> Result<Took, RingError> {
+        attempt(self.view.here(), &mut self.head, into)
     }
 
     #[inline(always)]
@@ -231,7 +275,7 @@ impl WordTaker {
         self.taken = self.taken.wrapping_add(took.messages.into());
         // Part of a batch makes no room.
         if took.emptied {
-            self.member.wake(Role::Producer);
+            self.member.tell(&self.view.here().cursors().state.producer_waits, 1);
         }
     }
 
@@ -252,6 +296,7 @@ impl WordTaker {
     #[inline(never)]
     fn wait_and_pop<T: Payload>(&mut self, into: &mut T, deadline: Option<u64>) -> Result<(), RingError> {
         let Self { member, view, head, taken } = self;
+        let view = view.here();
         let waiter = member.waiter(*taken, deadline);
         let took = wait::again(&*member, &waiter, || not_yet(attempt(view, head, into)))?;
         self.count(took);
@@ -275,6 +320,7 @@ impl WordTaker {
                 Err(_) if popped > 0 => break,
                 Err(RingError::Empty) => {
                     let Self { view, head, .. } = self;
+                    let view = view.here();
                     let looked = closing::look_again(&view.cursors().state, || look(view, head));
                     match looked {
                         // Something was pushed just before the ring was closed.
@@ -293,17 +339,20 @@ impl WordTaker {
     #[inline(always)]
     fn pop_some<T: Payload>(&mut self, into: &mut [T]) -> Result<Took, RingError> {
         let Self { view, head, .. } = self;
+        let view = view.here();
         let most = into.len().min(BLOCK_LEN as usize) as u32;
-        try_take(view, head, most, |place| match place {
-            Place::Value(word) => into.iter_mut().take(1).for_each(|first| put(first, word)),
-            Place::Block { block, left, n } => view.read_batch(block, left, &mut into[..n as usize]),
-        })
+        match take_at_once(view, head, most, |place| read_some(view, place, into)) {
+            Some(took) => Ok(took),
+            // The long way.
+            None => try_take(view, head, most, |place| read_some(view, place, into)),
+        }
     }
 
     /// Waits until there is a message; takes none.
     pub(super) fn wait_for_message(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         self.member.check()?;
         let Self { member, view, head, taken } = self;
+        let view = view.here();
         wait::until(&*member, &member.waiter(*taken, deadline), || {
             not_yet(match look(view, head) {
                 Err(RingError::Empty) => closing::look_again(&view.cursors().state, || look(view, head)),
@@ -316,7 +365,7 @@ impl WordTaker {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.member.check().is_ok() && closing::is_closed(&self.view.cursors().state)
+        self.member.check().is_ok() && closing::is_closed(&self.view.here().cursors().state)
     }
 
     pub(super) fn deadline(&self, timeout: Duration) -> Option<u64> {

@@ -85,9 +85,9 @@ impl View {
     }
 }
 
-impl Entries for View {
-    fn capacity(&self) -> u64 {
-        self.heap.entries.len() as u64
+impl Entries for &View {
+    fn capacity_bits(&self) -> u32 {
+        self.heap.entries.len().trailing_zeros()
     }
     fn cursors(&self) -> &Cursors {
         self.doom.as_ref().map_or(&self.heap.cursors, |doom| &doom.cursors)
@@ -101,7 +101,7 @@ impl Entries for View {
     }
 }
 
-impl Memory for View {
+impl Memory for &View {
     fn hand_count(&self) -> u32 {
         self.heap.hands.len() as u32
     }

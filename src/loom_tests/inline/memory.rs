@@ -106,9 +106,9 @@ impl View {
     }
 }
 
-impl Entries for View {
-    fn capacity(&self) -> u64 {
-        self.heap.cells.len() as u64
+impl Entries for &View {
+    fn capacity_bits(&self) -> u32 {
+        self.heap.cells.len().trailing_zeros()
     }
     fn cursors(&self) -> &Cursors {
         self.doom.as_ref().map_or(&self.heap.cursors, |doom| &doom.cursors)
@@ -121,7 +121,7 @@ impl Entries for View {
     }
 }
 
-impl Memory for View {
+impl Memory for &View {
     fn cell(&self, position: u64) -> &Pair {
         self.at(position)
     }
@@ -176,6 +176,7 @@ impl Side {
     pub(super) fn try_push_batch(&mut self, items: &[u64]) -> Result<bool, RingError> {
         let Self { view, blocks, tail, .. } = self;
         let n = items.len() as u32;
+        let view = &*view;
         try_push_batch(view, tail, blocks, n, |block| {
             for (i, item) in items.iter().enumerate() {
                 view.write(block, n, i, *item);
@@ -186,6 +187,7 @@ impl Side {
     /// Up to so many, into a buffer that is looked at after a kill, too.
     fn try_take(&mut self, most: u32, got: &mut Vec<u64>) -> Result<u32, RingError> {
         let Self { view, head, .. } = self;
+        let view = &*view;
         let took = try_take(view, head, most, |place| {
             got.clear();
             match place {

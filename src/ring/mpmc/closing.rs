@@ -20,7 +20,7 @@ use crate::ring::RingError;
 use crate::sync::Ordering;
 
 /// Says to everybody that the ring is closed. Its mark is on an entry.
-pub(super) fn announce(memory: &impl Entries) {
+pub(super) fn announce(memory: impl Entries) {
     if is_flagged_closed(memory) {
         return;
     }
@@ -31,7 +31,7 @@ pub(super) fn announce(memory: &impl Entries) {
 
 /// Whether nothing new may be pushed at this entry.
 #[inline(always)]
-pub(super) fn is_closed_at(memory: &impl Entries, entry: Entry) -> bool {
+pub(super) fn is_closed_at(memory: impl Entries, entry: Entry) -> bool {
     // The entry was read before the flag.
     if entry.is_closed() {
         announce(memory);
@@ -41,7 +41,7 @@ pub(super) fn is_closed_at(memory: &impl Entries, entry: Entry) -> bool {
 }
 
 /// Closes. Lock-free. Closing twice does nothing.
-pub(crate) fn close(memory: &impl Entries) -> Result<(), RingError> {
+pub(crate) fn close(memory: impl Entries) -> Result<(), RingError> {
     let mut tail = hint(&memory.cursors().producer);
     while !is_flagged_closed(memory) {
         let mut walk = Walk::new(memory, &mut tail, 0);

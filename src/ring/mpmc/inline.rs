@@ -22,7 +22,7 @@
 //! of its blocks are still in the ring: nobody else puts them there, and the dead do not come back.
 
 use super::closing;
-use super::walk::{Entries, Walk};
+use super::walk::{self, Entries, Walk};
 use crate::layout::exchange::{Entry, stage_for_push};
 use crate::layout::inline::{BLOCKS_MAX, Cell, Content};
 use crate::ring::RingError;
@@ -40,28 +40,52 @@ pub(crate) trait Memory: Entries {
     fn ask_ahead(&self, position: u64);
 }
 
-/// Pushes one message. Lock-free. `tail` is where the last push was: a private hint.
+/// Pushes one message where the last push was, if nobody has pushed since, there is room, and the ring is
+/// open. `false`: try the long way. Wait-free. `tail` is a private hint.
 #[inline(always)]
-pub(crate) fn try_push(memory: &impl Memory, tail: &mut u64, value: u64) -> Result<(), RingError> {
-    let shared = &memory.cursors().producer;
+pub(crate) fn push_at_once(memory: impl Memory, tail: &mut u64, value: u64) -> bool {
+    let position = *tail;
+    match walk::at_once(memory, position, 0) {
+        Some(entry) if !entry.is_closed() && !walk::is_flagged_closed(memory) => {
+            push_at(memory, tail, position, entry, value)
+        }
+        _ => false,
+    }
+}
+
+/// Pushes one message. Lock-free.
+pub(crate) fn try_push(memory: impl Memory, tail: &mut u64, value: u64) -> Result<(), RingError> {
+    if push_at_once(memory, tail, value) {
+        return Ok(());
+    }
     let mut walk = Walk::new(memory, tail, 0);
     loop {
-        let entry = room(memory, walk.next(shared)?)?;
-        let cell = memory.cell(walk.position());
-        // Relaxed: the exchange compares it.
-        let old = [entry.0, cell.second()];
-        // AcqRel: SYNC(entry), pairs with the Acquire loads in `Walk`, and with the other exchanges.
-        if cell.compare_exchange(old, [entry.filled(Content::Value.word()).0, value]) {
-            memory.ask_ahead(walk.position());
-            walk.finished(shared);
+        let entry = room(memory, walk.next(&memory.cursors().producer)?)?;
+        let position = walk.position();
+        if push_at(memory, walk.kept(), position, entry, value) {
             return Ok(());
         }
     }
 }
 
+/// Pushes into this entry, if nobody is faster.
+#[inline(always)]
+fn push_at(memory: impl Memory, tail: &mut u64, position: u64, entry: Entry, value: u64) -> bool {
+    let cell = memory.cell(position);
+    // Relaxed: the exchange compares it.
+    let old = [entry.0, cell.second()];
+    // AcqRel: SYNC(entry), pairs with the Acquire loads in `walk`, and with the other exchanges.
+    let done = cell.compare_exchange(old, [entry.filled(Content::Value.word()).0, value]);
+    if done {
+        memory.ask_ahead(position);
+        walk::finished(tail, position, &memory.cursors().producer);
+    }
+    done
+}
+
 /// The entry to push into.
 #[inline(always)]
-fn room(memory: &impl Memory, (entry, full): (Entry, bool)) -> Result<Entry, RingError> {
+fn room(memory: impl Memory, (entry, full): (Entry, bool)) -> Result<Entry, RingError> {
     if closing::is_closed_at(memory, entry) {
         return Err(RingError::Closed);
     }
@@ -86,19 +110,34 @@ pub(crate) struct Took {
     pub(crate) emptied: bool,
 }
 
-/// Takes the oldest messages, up to `most` of those that one entry has. Lock-free. `read`
-/// is called before they are taken, and again if somebody else was faster. `head` is a private hint.
+/// Takes the oldest messages, up to `most` of those that one entry has, if they are where the last ones were
+/// and nobody is faster. `None`: try the long way. Wait-free. `read` is called before they are taken. `head` is
+/// a private hint.
 #[inline(always)]
+pub(crate) fn take_at_once(
+    memory: impl Memory,
+    head: &mut u64,
+    most: u32,
+    read: impl FnOnce(Place),
+) -> Option<Took> {
+    let position = *head;
+    let entry = walk::at_once(memory, position, 1)?;
+    take_at(memory, head, position, entry, most, read)
+}
+
+/// The same, wherever the head is. Lock-free. `read` is called again if somebody else was faster.
 pub(crate) fn try_take(
-    memory: &impl Memory,
+    memory: impl Memory,
     head: &mut u64,
     most: u32,
     mut read: impl FnMut(Place),
 ) -> Result<Took, RingError> {
-    let shared = &memory.cursors().consumer;
+    if let Some(took) = take_at_once(memory, head, most, &mut read) {
+        return Ok(took);
+    }
     let mut walk = Walk::new(memory, head, 1);
     loop {
-        let (entry, empty) = walk.next(shared)?;
+        let (entry, empty) = walk.next(&memory.cursors().consumer)?;
         if empty {
             if entry.is_closed() {
                 // The closer may have been killed before it said so.
@@ -107,34 +146,47 @@ pub(crate) fn try_take(
             return Err(RingError::Empty);
         }
         let position = walk.position();
-        // The place is read after the state, by the Acquire in `Walk`; and before the exchange, a Release.
-        let (n, rest) = match Content::of(entry, memory.blocks()) {
-            None => return Err(RingError::Corrupt),
-            Some(Content::Value) => {
-                read(Place::Value(memory.cell(position).second()));
-                (1, 0)
-            }
-            Some(Content::Batch { block, left }) => {
-                let n = left.min(most);
-                read(Place::Block { block, left, n });
-                (n, left - n)
-            }
-        };
-        let new = if rest > 0 { entry.with_fewer(n) } else { entry.emptied(0) };
-        // AcqRel: SYNC(entry), pairs with the Acquire loads in `Walk` and `Blocks`, and with the other
-        // exchanges: who reuses the entry or the block does it after my reads.
-        let done = memory
-            .entry(position)
-            .compare_exchange(entry.0, new.0, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok();
-        if done {
-            let emptied = rest == 0;
-            if emptied {
-                walk.finished(shared);
-            }
-            return Ok(Took { messages: n, emptied });
+        if let Some(took) = take_at(memory, walk.kept(), position, entry, most, &mut read) {
+            return Ok(took);
         }
     }
+}
+
+/// Takes from this entry, which is sound, if nobody is faster.
+#[inline(always)]
+fn take_at(
+    memory: impl Memory,
+    head: &mut u64,
+    position: u64,
+    entry: Entry,
+    most: u32,
+    read: impl FnOnce(Place),
+) -> Option<Took> {
+    // The place is read after the state, by the Acquire in `walk`; and before the exchange, a Release.
+    let (n, rest) = match Content::of(entry, memory.blocks())? {
+        Content::Value => {
+            read(Place::Value(memory.cell(position).second()));
+            (1, 0)
+        }
+        Content::Batch { block, left } => {
+            let n = left.min(most);
+            read(Place::Block { block, left, n });
+            (n, left - n)
+        }
+    };
+    let new = if rest > 0 { entry.with_fewer(n) } else { entry.emptied(0) };
+    // AcqRel: SYNC(entry), pairs with the Acquire loads in `walk` and `Blocks`, and with the other
+    // exchanges: who reuses the entry or the block does it after my reads.
+    let done =
+        memory.entry(position).compare_exchange(entry.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+    if !done {
+        return None;
+    }
+    let emptied = rest == 0;
+    if emptied {
+        walk::finished(head, position, &memory.cursors().consumer);
+    }
+    Some(Took { messages: n, emptied })
 }
 
 /// A producer's private half: the blocks of its seat.
@@ -156,7 +208,7 @@ const PATIENCE: u32 = 16;
 
 impl Blocks {
     /// Those of a seat that is mine, whoever had it before, and however that one went.
-    pub(crate) fn resume(memory: &impl Memory, seat: u32, per_seat: u32) -> Self {
+    pub(crate) fn resume(memory: impl Memory, seat: u32, per_seat: u32) -> Self {
         let count = per_seat.clamp(1, BLOCKS_MAX as u32);
         let at = [0; BLOCKS_MAX as usize];
         let mut blocks = Self { first: seat * count, count, next: 0, at, seen: 0, looks: 0 };
@@ -170,13 +222,13 @@ impl Blocks {
     }
 
     /// Whether a batch can be pushed.
-    pub(crate) fn has_free(&self, memory: &impl Memory) -> bool {
+    pub(crate) fn has_free(&self, memory: impl Memory) -> bool {
         self.free(memory).is_some()
     }
 
     /// A look at my oldest batch, when no block is free: whether consumers may be about to take it. Not if
     /// it has lain there untouched for some looks.
-    pub(crate) fn is_worked_on(&mut self, memory: &impl Memory) -> bool {
+    pub(crate) fn is_worked_on(&mut self, memory: impl Memory) -> bool {
         let position = self.at[self.next as usize].saturating_sub(1);
         // Relaxed: only to see whether it has changed.
         let entry = memory.entry(position).load(Ordering::Relaxed);
@@ -189,7 +241,7 @@ impl Blocks {
 
     /// A block that is in no entry.
     #[inline]
-    fn free(&self, memory: &impl Memory) -> Option<u32> {
+    fn free(&self, memory: impl Memory) -> Option<u32> {
         let block = self.first + self.next;
         match self.at[self.next as usize].checked_sub(1) {
             Some(position) if is_there(memory, position, block) => None,
@@ -199,8 +251,8 @@ impl Blocks {
 }
 
 /// Whether an entry has this block, if it was put there at this position.
-fn is_there(memory: &impl Memory, position: u64, block: u32) -> bool {
-    let bits = memory.capacity().trailing_zeros();
+fn is_there(memory: impl Memory, position: u64, block: u32) -> bool {
+    let bits = memory.capacity_bits();
     // Acquire: SYNC(entry), pairs with the exchanges in `try_take`: who took the last message has read it.
     let entry = Entry(memory.entry(position).load(Ordering::Acquire));
     let full = stage_for_push(position, bits).wrapping_add(1);
@@ -213,7 +265,7 @@ fn is_there(memory: &impl Memory, position: u64, block: u32) -> bool {
 /// `false` says that no block is free now. Lock-free. `tail` is a private hint.
 #[inline]
 pub(crate) fn try_push_batch(
-    memory: &impl Memory,
+    memory: impl Memory,
     tail: &mut u64,
     blocks: &mut Blocks,
     n: u32,
@@ -239,8 +291,9 @@ pub(crate) fn try_push_batch(
             .compare_exchange(entry.0, new.0, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok();
         if done {
-            memory.ask_ahead(walk.position());
-            walk.finished(shared);
+            let position = walk.position();
+            memory.ask_ahead(position);
+            walk::finished(walk.kept(), position, shared);
             blocks.next = (blocks.next + 1) % blocks.count;
             return Ok(true);
         }
@@ -249,8 +302,8 @@ pub(crate) fn try_push_batch(
 
 /// Messages in the entries from `head` to `tail`. A snapshot, from a mapping that may be read-only.
 #[cfg(not(segring_loom))]
-pub(crate) fn count(memory: &impl Memory, tail: u64, head: u64) -> u64 {
-    let bits = memory.capacity().trailing_zeros();
+pub(crate) fn count(memory: impl Memory, tail: u64, head: u64) -> u64 {
+    let bits = memory.capacity_bits();
     let in_entry = |position: u64| {
         // Relaxed: only numbers.
         let entry = Entry(memory.entry(position).load(Ordering::Relaxed));
@@ -267,43 +320,43 @@ pub(crate) fn count(memory: &impl Memory, tail: u64, head: u64) -> u64 {
 mod segment {
     use super::{AtomicU64, Cell, Content, Entries, Entry, Memory};
     use crate::layout::cursors::Cursors;
-    use crate::layout::inline_view::InlineView;
+    use crate::layout::inline_view::Inline;
 
-    impl Entries for InlineView {
+    impl Entries for Inline<'_> {
         #[inline(always)]
-        fn capacity(&self) -> u64 {
-            self.capacity()
+        fn capacity_bits(&self) -> u32 {
+            (*self).capacity_bits()
         }
         #[inline(always)]
         fn cursors(&self) -> &Cursors {
-            self.cursors()
+            (*self).cursors()
         }
         #[inline(always)]
         fn entry(&self, position: u64) -> &AtomicU64 {
-            self.cell(position).first()
+            (*self).cell(position).first()
         }
         #[inline(always)]
         fn is_sound(&self, entry: Entry) -> bool {
-            Content::of(entry, self.blocks()).is_some()
+            Content::of(entry, (*self).blocks()).is_some()
         }
     }
 
-    impl Memory for InlineView {
+    impl Memory for Inline<'_> {
         #[inline(always)]
         fn cell(&self, position: u64) -> &Cell {
-            self.cell(position)
+            (*self).cell(position)
         }
         #[inline(always)]
         fn blocks(&self) -> u32 {
-            self.blocks()
+            (*self).blocks()
         }
         #[inline(always)]
         fn block_at(&self, block: u32) -> &AtomicU64 {
-            self.block_at(block)
+            (*self).block_at(block)
         }
         #[inline(always)]
         fn ask_ahead(&self, position: u64) {
-            self.ask_ahead(position);
+            (*self).ask_ahead(position);
         }
     }
 }

@@ -78,8 +78,6 @@ pub(crate) struct Hand {
     number: u32,
     cur: Op,
     slot: OwnedSlot,
-    /// My stamp is on my slot, and I have not given the slot away since.
-    stamped: bool,
     held: bool,
 }
 
@@ -103,7 +101,7 @@ impl Hand {
     /// A hand that was taken apart: there is one for each number.
     pub(crate) fn from_parts((number, cur, held): (u32, u64, bool)) -> Self {
         let cur = Op(cur);
-        Self { number, cur, slot: OwnedSlot(cur.slot()), stamped: false, held }
+        Self { number, cur, slot: OwnedSlot(cur.slot()), held }
     }
 
     /// Whether the slot has a message that was taken and not released.
@@ -114,28 +112,39 @@ impl Hand {
 
     /// Stamps my slot. After the payload, before the intent.
     #[inline(always)]
-    pub(crate) fn stamp(&mut self, memory: &impl Memory, redelivered: bool) {
+    pub(crate) fn stamp(&self, memory: impl Memory, redelivered: bool) {
         let header = SlotHeader::owned_by(self.number, redelivered);
         // Release: SYNC(stamp), pairs with the Acquire load in `repair`: who sees this stamp sees that
         // the operation before is finished.
         memory.header(self.slot.0).store(header.0, Ordering::Release);
-        self.stamped = true;
     }
 
-    /// Pushes what is in my slot, which is stamped. Lock-free. `tail` is where the last push was: a
-    /// private hint.
+    /// Pushes something new from my slot, stamped, where the last push was, if nobody has pushed since, there
+    /// is room, and the ring is open. `false`: try the long way. Wait-free. `tail` is a private hint.
     #[inline(always)]
+    pub(crate) fn push_at_once(&mut self, memory: impl Memory, tail: &mut u64) -> bool {
+        let position = *tail;
+        match walk::at_once(memory, position, 0) {
+            Some(entry) if !entry.is_closed() && !walk::is_flagged_closed(memory) => {
+                self.push_at(memory, tail, position, entry)
+            }
+            _ => false,
+        }
+    }
+
+    /// Pushes what is in my slot, which I have stamped since I have it. Lock-free.
     pub(crate) fn try_push(
         &mut self,
-        memory: &impl Memory,
+        memory: impl Memory,
         tail: &mut u64,
         message: Message,
     ) -> Result<(), RingError> {
-        debug_assert!(self.stamped, "the stamp comes before the intent");
-        let shared = &memory.cursors().producer;
+        if message == Message::New && self.push_at_once(memory, tail) {
+            return Ok(());
+        }
         let mut walk = Walk::new(memory, tail, 0);
         loop {
-            let (entry, full) = walk.next(shared)?;
+            let (entry, full) = walk.next(&memory.cursors().producer)?;
             if message == Message::New && closing::is_closed_at(memory, entry) {
                 return Err(RingError::Closed);
             }
@@ -146,25 +155,47 @@ impl Hand {
                 // Before this push makes others pass here. See `closing`.
                 closing::announce(memory);
             }
-            let now = Op::push(walk.position(), entry.slot());
-            if self.exchange(memory, walk.position(), entry, entry.filled(self.slot.0), now) {
-                self.held = false;
-                memory.ask_ahead(walk.position());
-                walk.finished(shared);
+            let position = walk.position();
+            if self.push_at(memory, walk.kept(), position, entry) {
                 return Ok(());
             }
         }
     }
 
-    /// Takes the oldest message: it is in my slot then, until I [`release`](Hand::release) it. Says
-    /// whether it was taken before, and not released. Lock-free. `head` is a private hint.
+    /// Pushes into this entry, if nobody is faster.
     #[inline(always)]
-    pub(crate) fn try_pop(&mut self, memory: &impl Memory, head: &mut u64) -> Result<bool, RingError> {
+    fn push_at(&mut self, memory: impl Memory, tail: &mut u64, position: u64, entry: Entry) -> bool {
+        let now = Op::push(position, entry.slot());
+        let done = self.exchange(memory, position, entry, entry.filled(self.slot.0), now);
+        if done {
+            self.held = false;
+            memory.ask_ahead(position);
+            walk::finished(tail, position, &memory.cursors().producer);
+        }
+        done
+    }
+
+    /// Takes the message behind the last one, if it is there and nobody is faster: in which slot it is, and
+    /// whether it was taken before, and not released. `None`: try the long way. Wait-free. `head` is a private
+    /// hint.
+    #[inline(always)]
+    pub(crate) fn pop_at_once(&mut self, memory: impl Memory, head: &mut u64) -> Option<(u32, bool)> {
         debug_assert!(!self.held, "what it holds would be lost");
-        let shared = &memory.cursors().consumer;
-        let mut walk = Walk::new(memory, head, 1);
+        let position = *head;
+        let entry = walk::at_once(memory, position, 1)?;
+        self.stamp(memory, false);
+        Some((entry.slot(), self.pop_at(memory, head, position, entry)?))
+    }
+
+    /// Takes the oldest message: it is in my slot then, until I [`release`](Hand::release) it. Says
+    /// whether it was taken before, and not released. Lock-free.
+    pub(crate) fn try_pop(&mut self, memory: impl Memory, head: &mut u64) -> Result<bool, RingError> {
+        if let Some((_, again)) = self.pop_at_once(memory, head) {
+            return Ok(again);
+        }
+        let (mut walk, mut stamped) = (Walk::new(memory, head, 1), false);
         loop {
-            let (entry, empty) = walk.next(shared)?;
+            let (entry, empty) = walk.next(&memory.cursors().consumer)?;
             if empty {
                 if entry.is_closed() {
                     // The closer may have been killed before it said so.
@@ -172,24 +203,35 @@ impl Hand {
                 }
                 return Err(RingError::Empty);
             }
-            if !self.stamped {
+            if !stamped {
                 self.stamp(memory, false);
+                stamped = true;
             }
-            memory.ask_for(entry.slot());
-            let now = Op::pop(walk.position(), entry.slot());
-            if self.exchange(memory, walk.position(), entry, entry.emptied(self.slot.0), now) {
-                self.held = true;
-                walk.finished(shared);
-                // Relaxed: written before the push, which the CAS has acquired; mine now.
-                let header = memory.header(self.slot.0).load(Ordering::Relaxed);
-                return Ok(SlotHeader(header).is_redelivered());
+            let position = walk.position();
+            if let Some(again) = self.pop_at(memory, walk.kept(), position, entry) {
+                return Ok(again);
             }
         }
     }
 
+    /// Takes what is in this entry, if nobody is faster. My slot is stamped.
+    #[inline(always)]
+    fn pop_at(&mut self, memory: impl Memory, head: &mut u64, position: u64, entry: Entry) -> Option<bool> {
+        memory.ask_for(entry.slot());
+        let now = Op::pop(position, entry.slot());
+        if !self.exchange(memory, position, entry, entry.emptied(self.slot.0), now) {
+            return None;
+        }
+        self.held = true;
+        walk::finished(head, position, &memory.cursors().consumer);
+        // Relaxed: written before the push, which the CAS has acquired; mine now.
+        let header = memory.header(entry.slot()).load(Ordering::Relaxed);
+        Some(SlotHeader(header).is_redelivered())
+    }
+
     /// Intent, CAS, `cur`.
     #[inline(always)]
-    fn exchange(&mut self, memory: &impl Memory, position: u64, old: Entry, new: Entry, now: Op) -> bool {
+    fn exchange(&mut self, memory: impl Memory, position: u64, old: Entry, new: Entry, now: Op) -> bool {
         let line = memory.hand(self.number);
         // Release: SYNC(intent), pairs with the Acquire loads in `repair`: who sees this intent, and not
         // the one before, sees my stamp. The CAS, a Release too, comes after it.
@@ -205,14 +247,13 @@ impl Hand {
             line.cur.store(now.0, Ordering::Release);
             self.cur = now;
             self.slot = OwnedSlot(now.slot());
-            self.stamped = false;
         }
         done
     }
 
     /// I am done with the message (I1). Wait-free.
     #[inline(always)]
-    pub(crate) fn release(&mut self, memory: &impl Memory) {
+    pub(crate) fn release(&mut self, memory: impl Memory) {
         // Release: SYNC(rel), pairs with the Acquire in `repair`: my reads of the message are done.
         memory.hand(self.number).rel.store(self.cur.0, Ordering::Release);
         self.held = false;
@@ -220,48 +261,48 @@ impl Hand {
 }
 
 #[cfg(not(segring_loom))]
-impl Entries for crate::layout::exchange_view::ExchangeView {
+impl Entries for crate::layout::exchange_view::Exchange<'_> {
     #[inline(always)]
-    fn capacity(&self) -> u64 {
-        self.capacity()
+    fn capacity_bits(&self) -> u32 {
+        (*self).capacity_bits()
     }
     #[inline(always)]
     fn cursors(&self) -> &crate::layout::cursors::Cursors {
-        self.cursors()
+        (*self).cursors()
     }
     #[inline(always)]
     fn entry(&self, position: u64) -> &AtomicU64 {
-        self.entry(position)
+        (*self).entry(position)
     }
     #[inline(always)]
     fn is_sound(&self, entry: Entry) -> bool {
-        entry.slot() < self.slot_count()
+        (*self).has_slot(entry.slot())
     }
 }
 
 #[cfg(not(segring_loom))]
-impl Memory for crate::layout::exchange_view::ExchangeView {
+impl Memory for crate::layout::exchange_view::Exchange<'_> {
     fn hand_count(&self) -> u32 {
-        self.hand_count()
+        (*self).hand_count()
     }
     #[inline(always)]
     fn slot_count(&self) -> u32 {
-        self.slot_count()
+        (*self).slot_count()
     }
     #[inline(always)]
     fn hand(&self, number: u32) -> &HandLine {
-        self.hand(number)
+        (*self).hand(number)
     }
     #[inline(always)]
     fn header(&self, slot: u32) -> &AtomicU64 {
-        self.header(slot)
+        (*self).header(slot)
     }
     #[inline(always)]
     fn ask_ahead(&self, position: u64) {
-        self.ask_ahead(position);
+        (*self).ask_ahead(position);
     }
     #[inline(always)]
     fn ask_for(&self, slot: u32) {
-        self.ask_for(slot);
+        (*self).ask_for(slot);
     }
 }

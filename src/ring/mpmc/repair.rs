@@ -40,7 +40,7 @@ impl Verdict {
 }
 
 /// A word of a hand, if anybody writes such (I5).
-fn checked(word: u64, memory: &impl Memory) -> Result<Op, RingError> {
+fn checked(word: u64, memory: impl Memory) -> Result<Op, RingError> {
     let op = Op(word);
     if op.kind().is_none() || op.slot() >= memory.slot_count() {
         return Err(RingError::Corrupt);
@@ -50,7 +50,7 @@ fn checked(word: u64, memory: &impl Memory) -> Result<Op, RingError> {
 
 /// Finishes the last operation of a hand whose seat is mine. To be called for every hand of a seat,
 /// whoever had it before, and however that one went.
-pub(crate) fn finish(memory: &impl Memory, number: u32) -> Result<(Hand, Verdict), RingError> {
+pub(crate) fn finish(memory: impl Memory, number: u32) -> Result<(Hand, Verdict), RingError> {
     let line = memory.hand(number);
     // Acquire: SYNC(cur), pairs with the Release in `exchange`.
     let mut cur = checked(line.cur.load(Ordering::Acquire), memory)?;
@@ -64,18 +64,18 @@ pub(crate) fn finish(memory: &impl Memory, number: u32) -> Result<(Hand, Verdict
     }
     // Acquire: SYNC(rel), pairs with the Release in `release`.
     let held = cur.kind() == Some(OpKind::Pop) && line.rel.load(Ordering::Acquire) != cur.0;
-    let mut hand = Hand { number, cur, slot: OwnedSlot(cur.slot()), stamped: false, held };
+    let hand = Hand { number, cur, slot: OwnedSlot(cur.slot()), held };
     // What it holds is marked from now on.
     hand.stamp(memory, held);
     Ok((hand, verdict))
 }
 
-fn verdict(memory: &impl Memory, number: u32, cur: Op, now: Op) -> Verdict {
+fn verdict(memory: impl Memory, number: u32, cur: Op, now: Op) -> Verdict {
     // 1.
     if now.0 == 0 || now == cur {
         return Verdict::Finished;
     }
-    let bits = memory.capacity().trailing_zeros();
+    let bits = memory.capacity_bits();
     let slot = cur.slot();
     // 2. Acquire: SYNC(entry), pairs with the CASes: the intent of whoever changed it is there.
     let entry = Entry(memory.entry(now.position()).load(Ordering::Acquire));
@@ -101,7 +101,7 @@ fn verdict(memory: &impl Memory, number: u32, cur: Op, now: Op) -> Verdict {
 /// Whether a hand has a message that was taken and not released, as its words say. Exact for a hand
 /// that has been finished and is not in use.
 #[cfg(not(segring_loom))]
-pub(crate) fn holds(memory: &impl Memory, number: u32) -> bool {
+pub(crate) fn holds(memory: impl Memory, number: u32) -> bool {
     let line = memory.hand(number);
     // Relaxed: the mapping may be read-only; its holder reads what it wrote itself.
     let cur = Op(line.cur.load(Ordering::Relaxed));
@@ -110,7 +110,7 @@ pub(crate) fn holds(memory: &impl Memory, number: u32) -> bool {
 
 /// Whether a hand's last intent is not what it has finished: it may be under way, or have failed.
 #[cfg(not(segring_loom))]
-pub(crate) fn may_be_unfinished(memory: &impl Memory, number: u32) -> bool {
+pub(crate) fn may_be_unfinished(memory: impl Memory, number: u32) -> bool {
     let line = memory.hand(number);
     // Relaxed: a hint to look closer.
     let now = line.now.load(Ordering::Relaxed);

@@ -12,10 +12,13 @@ use crate::ring::{POSITION_MAX, RingError};
 use crate::sync::fence;
 use crate::sync::{AtomicU64, Ordering};
 
-/// The ring itself: what every ring of many has.
-pub(crate) trait Entries {
-    /// Entries: a power of two.
-    fn capacity(&self) -> u64;
+/// The ring itself: what every ring of many has. `Copy`: handed on by value, it stays in registers.
+pub(crate) trait Entries: Copy {
+    /// Entries: two to the power of this.
+    fn capacity_bits(&self) -> u32;
+    fn capacity(&self) -> u64 {
+        1 << self.capacity_bits()
+    }
     fn cursors(&self) -> &Cursors;
     /// The entry of a position: modulo the capacity.
     fn entry(&self, position: u64) -> &AtomicU64;
@@ -25,7 +28,7 @@ pub(crate) trait Entries {
 
 /// The shared hint is moved once in so many positions.
 #[cfg(not(segring_loom))]
-const HINT_EVERY: u64 = 8;
+const HINT_EVERY: u64 = 32;
 #[cfg(segring_loom)]
 const HINT_EVERY: u64 = 1;
 /// And read after so many entries that have gone on.
@@ -40,7 +43,7 @@ pub(crate) fn hint(line: &SideLine) -> u64 {
 }
 
 /// Whether there is a message to pop. Lock-free.
-pub(crate) fn look(memory: &impl Entries, head: &mut u64) -> Result<(), RingError> {
+pub(crate) fn look(memory: impl Entries, head: &mut u64) -> Result<(), RingError> {
     let (entry, empty) = Walk::new(memory, head, 1).next(&memory.cursors().consumer)?;
     if empty && entry.is_closed() {
         // The closer may have been killed before it said so.
@@ -50,7 +53,7 @@ pub(crate) fn look(memory: &impl Entries, head: &mut u64) -> Result<(), RingErro
 }
 
 /// Whether there is room to push, and something new may be. Lock-free.
-pub(crate) fn look_for_room(memory: &impl Entries, tail: &mut u64) -> Result<(), RingError> {
+pub(crate) fn look_for_room(memory: impl Entries, tail: &mut u64) -> Result<(), RingError> {
     let (entry, full) = Walk::new(memory, tail, 0).next(&memory.cursors().producer)?;
     if closing::is_closed_at(memory, entry) {
         return Err(RingError::Closed);
@@ -61,8 +64,8 @@ pub(crate) fn look_for_room(memory: &impl Entries, tail: &mut u64) -> Result<(),
 /// Positions of the next push and the next pop: (tail, head). A snapshot, read from a mapping that may
 /// be read-only.
 #[cfg(not(segring_loom))]
-pub(crate) fn progress(memory: &impl Entries) -> Result<(u64, u64), RingError> {
-    let bits = memory.capacity().trailing_zeros();
+pub(crate) fn progress(memory: impl Entries) -> Result<(u64, u64), RingError> {
+    let bits = memory.capacity_bits();
     let find = |line: &SideLine, stage: u64| {
         let mut position = line.cursor.load(Ordering::Relaxed);
         // Others may be so fast that this never arrives.
@@ -91,9 +94,35 @@ fn skip(position: u64, ahead: u64, bits: u32) -> u64 {
     position.wrapping_add((((ahead - 1) / 2) << bits) + 1)
 }
 
+/// The entry at a position, if it is the one for the next push (stage 0) or pop (1), as it nearly always is
+/// where the last one was: one load. If not, a [`Walk`] finds it, or says why there is none.
+#[inline(always)]
+pub(super) fn at_once(memory: impl Entries, position: u64, stage: u64) -> Option<Entry> {
+    // Acquire: SYNC(entry), pairs with the CASes.
+    let entry = Entry(memory.entry(position).load(Ordering::Acquire));
+    let due = stage_for_push(position, memory.capacity_bits()) + stage;
+    (entry.ahead_of(due) == 0 && memory.is_sound(entry)).then_some(entry)
+}
+
+/// The operation at this position has succeeded: the next one begins behind it. Moves the shared hint.
+#[inline(always)]
+pub(super) fn finished(kept: &mut u64, position: u64, shared: &SideLine) {
+    let next = position.wrapping_add(1);
+    *kept = next;
+    if next % HINT_EVERY == 0 {
+        // Relaxed: only to see whether it is behind.
+        let hint = shared.cursor.load(Ordering::Relaxed);
+        if hint < next {
+            // Release: SYNC(hint), pairs with the Acquire in `hint`. If it fails, somebody else has
+            // moved it.
+            let _ = shared.cursor.compare_exchange(hint, next, Ordering::Release, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A way along the entries, to the one that is next for a push or a pop.
 pub(super) struct Walk<'a, M> {
-    memory: &'a M,
+    memory: M,
     bits: u32,
     /// Where I think it is: never beyond it.
     position: &'a mut u64,
@@ -105,19 +134,21 @@ pub(super) struct Walk<'a, M> {
 }
 
 impl<'a, M: Entries> Walk<'a, M> {
-    #[inline(always)]
-    pub(super) fn new(memory: &'a M, position: &'a mut u64, stage: u64) -> Self {
-        let bits = memory.capacity().trailing_zeros();
+    pub(super) fn new(memory: M, position: &'a mut u64, stage: u64) -> Self {
+        let bits = memory.capacity_bits();
         Self { memory, bits, position, stage, passed: 0, skipped: 0 }
     }
 
-    #[inline(always)]
     pub(super) fn position(&self) -> u64 {
         *self.position
     }
 
+    /// Where it is kept for the next operation.
+    pub(super) fn kept(&mut self) -> &mut u64 {
+        self.position
+    }
+
     /// The entry of the next operation, and whether it is one stage behind: full, or empty.
-    #[inline(always)]
     pub(super) fn next(&mut self, shared: &SideLine) -> Result<(Entry, bool), RingError> {
         loop {
             // Acquire: SYNC(entry), pairs with the CASes.
@@ -144,7 +175,6 @@ impl<'a, M: Entries> Walk<'a, M> {
     }
 
     /// The entry has gone on: somebody was faster.
-    #[inline(always)]
     fn pass(&mut self, ahead: u64, shared: &SideLine) {
         self.skipped += (ahead - 1) / 2;
         *self.position = skip(*self.position, ahead, self.bits);
@@ -154,27 +184,11 @@ impl<'a, M: Entries> Walk<'a, M> {
             *self.position = (*self.position).max(hint(shared));
         }
     }
-
-    /// The operation at this position has succeeded.
-    #[inline(always)]
-    pub(super) fn finished(self, shared: &SideLine) {
-        let next = self.position.wrapping_add(1);
-        *self.position = next;
-        if next % HINT_EVERY == 0 {
-            // Relaxed: only to see whether it is behind.
-            let hint = shared.cursor.load(Ordering::Relaxed);
-            if hint < next {
-                // Release: SYNC(hint), pairs with the Acquire in `hint`. If it fails, somebody else has
-                // moved it.
-                let _ = shared.cursor.compare_exchange(hint, next, Ordering::Release, Ordering::Relaxed);
-            }
-        }
-    }
 }
 
 /// Whether the ring has been closed.
 #[inline(always)]
-pub(super) fn is_flagged_closed(memory: &impl Entries) -> bool {
+pub(super) fn is_flagged_closed(memory: impl Entries) -> bool {
     // Relaxed: whoever passes the closing entry has acquired it from somebody who had seen the flag.
     memory.cursors().state.flags.load(Ordering::Relaxed) & CLOSED != 0
 }

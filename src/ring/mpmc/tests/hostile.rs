@@ -60,14 +60,14 @@ impl Garbage {
         heap.cursors.producer.cursor.store(self.hints[0], Relaxed);
         heap.cursors.consumer.cursor.store(self.hints[1], Relaxed);
         heap.cursors.state.flags.store(u32::from(self.closed), Relaxed);
-        heap.limit.set(10 * heap.capacity() + 200);
+        heap.limit.set(10 * (&heap).capacity() + 200);
         heap
     }
 }
 
 /// A hand that is sound, whatever the shared words say: it is private.
 fn sound_hand(heap: &Heap) -> Hand {
-    let mut hand = Hand::from_parts((0, Op::start(heap.capacity() as u32).0, false));
+    let hand = Hand::from_parts((0, Op::start((&heap).capacity() as u32).0, false));
     hand.stamp(heap, false);
     hand
 }
@@ -87,17 +87,17 @@ proptest! {
         let _ = closing::close(&garbage.heap());
         let heap = garbage.heap();
         if let Ok((hand, _)) = finish(&heap, 1) {
-            prop_assert!(hand.slot().0 < heap.slot_count());
+            prop_assert!(hand.slot().0 < (&heap).slot_count());
         }
         let heap = garbage.heap();
         let mut hand = sound_hand(&heap);
         let _ = hand.try_pop(&heap, &mut at.clone());
-        prop_assert!(hand.slot().0 < heap.slot_count());
+        prop_assert!(hand.slot().0 < (&heap).slot_count());
         for message in [Message::New, Message::Again] {
             let heap = garbage.heap();
             let mut hand = sound_hand(&heap);
             let _ = hand.try_push(&heap, &mut at.clone(), message);
-            prop_assert!(hand.slot().0 < heap.slot_count());
+            prop_assert!(hand.slot().0 < (&heap).slot_count());
         }
     }
 }

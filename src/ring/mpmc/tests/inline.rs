@@ -78,9 +78,9 @@ impl Heap {
     }
 }
 
-impl Entries for Heap {
-    fn capacity(&self) -> u64 {
-        self.cells.len() as u64
+impl Entries for &Heap {
+    fn capacity_bits(&self) -> u32 {
+        self.cells.len().trailing_zeros()
     }
     fn cursors(&self) -> &Cursors {
         &self.cursors
@@ -93,7 +93,7 @@ impl Entries for Heap {
     }
 }
 
-impl Memory for Heap {
+impl Memory for &Heap {
     fn cell(&self, position: u64) -> &Pair {
         self.at(position)
     }
@@ -364,7 +364,7 @@ impl Garbage {
         heap.cursors.producer.cursor.store(self.hints[0], Relaxed);
         heap.cursors.consumer.cursor.store(self.hints[1], Relaxed);
         heap.cursors.state.flags.store(if self.closed { CLOSED } else { 0 }, Relaxed);
-        heap.limit.set(10 * heap.capacity() + 200);
+        heap.limit.set(10 * (&heap).capacity() + 200);
         heap
     }
 }

@@ -73,9 +73,9 @@ impl Heap {
     }
 }
 
-impl Entries for Heap {
-    fn capacity(&self) -> u64 {
-        self.entries.len() as u64
+impl Entries for &Heap {
+    fn capacity_bits(&self) -> u32 {
+        self.entries.len().trailing_zeros()
     }
     fn cursors(&self) -> &Cursors {
         &self.cursors
@@ -89,7 +89,7 @@ impl Entries for Heap {
     }
 }
 
-impl Memory for Heap {
+impl Memory for &Heap {
     fn hand_count(&self) -> u32 {
         self.hands.len() as u32
     }
@@ -118,7 +118,7 @@ struct Ring {
 impl Ring {
     fn new(capacity: u64, hands: u32, base: u64) -> Self {
         let heap = Heap::new(capacity, hands, base);
-        let payloads = vec![0; heap.slot_count() as usize];
+        let payloads = vec![0; (&heap).slot_count() as usize];
         let join = |number| match finish(&heap, number) {
             Ok((hand, Verdict::Finished)) => hand,
             other => panic!("{other:?}"),
@@ -162,7 +162,7 @@ impl Ring {
     /// A hand's stamp and intent, and then nothing more.
     fn intend(&mut self, hand: usize, push: bool) {
         let position = if push { self.tail } else { self.head };
-        let slot = Entry(self.heap.entry(position).load(Relaxed)).slot();
+        let slot = Entry((&self.heap).entry(position).load(Relaxed)).slot();
         let op = if push { Op::push(position, slot) } else { Op::pop(position, slot) };
         self.hands[hand].stamp(&self.heap, false);
         self.heap.hands[hand].now.store(op.0, Relaxed);
@@ -228,7 +228,7 @@ impl Case {
         let now = if done { line.now.load(Relaxed) } else { before };
         assert_eq!(line.cur.load(Relaxed), now, "{self:?}");
         assert_eq!(hand.holds(), done && !self.push, "{self:?}");
-        let header = SlotHeader(ring.heap.header(hand.slot().0).load(Relaxed));
+        let header = SlotHeader((&ring.heap).header(hand.slot().0).load(Relaxed));
         assert_eq!(header, SlotHeader::owned_by(VICTIM as u32, hand.holds()), "{self:?}");
         ring.heap.assert_slots();
         // Once more: nothing changes.
@@ -324,7 +324,7 @@ fn not_done_if_the_entry_has_anothers_slot() {
 
 /// Pushes until the entry of a pop at the head, which had one message, is full again.
 fn push_around(ring: &mut Ring) {
-    for i in 0..ring.heap.capacity() {
+    for i in 0..(&ring.heap).capacity() {
         ring.push(1, 20 + i).expect("room");
     }
 }
@@ -400,7 +400,7 @@ fn an_intent_counts_only_if_it_is_exactly_that_one() {
     let slot = Op(ring.heap.hands[VICTIM].cur.load(Relaxed)).slot();
     ring.heap.hands[VICTIM].now.store(Op::push(0, 0).0, Relaxed);
     // The entry is two laps further.
-    ring.heap.entry(0).store(2 << 25 | 1, Relaxed);
+    (&ring.heap).entry(0).store(2 << 25 | 1, Relaxed);
     let others = [Op::pop(0, slot + 1), Op::pop(8, slot), Op::pop(1, slot), Op::push(0, slot)];
     for other in others {
         ring.heap.hands[2].now.store(other.0, Relaxed);
