@@ -2,7 +2,7 @@
 
 use super::args::name_parser;
 use anyhow::Context;
-use segring::{Error, Kind, Name, Observer, Peer, Stats};
+use segring::{Error, Kind, Layout, Name, Observer, Peer, Stats};
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
@@ -14,6 +14,8 @@ Columns:
   CAPACITY           messages that fit, or bytes where they have any length
   BYTES              the memory of the whole segment
   LEN                messages in the ring now
+  IN-HAND            how many a consumer may hold at once, from slots; 'inline' where messages lie
+                     in the entries and none is held; '-' on spsc
   PRODUCER CONSUMER  the process on the seat, or how many live ones there are (3 live);
                      '-' nobody yet, 'left' gone by themselves, 'died' killed
   ATTACHED           processes that have it in their memory
@@ -58,6 +60,10 @@ struct Row {
     producer: Seat,
     consumer: Seat,
     seats: u32,
+    layout: &'static str,
+    /// Messages that a consumer may hold at once; 0 where they lie in the entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_hand: Option<u32>,
     /// Messages in the hands of consumers, dead or alive.
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<u64>,
@@ -128,6 +134,13 @@ impl Row {
             producer: Seat::new(stats.producer, many.then_some(stats.producers)),
             consumer: Seat::new(stats.consumer, many.then_some(stats.consumers)),
             seats: stats.seats,
+            layout: match stats.layout {
+                Layout::Stamped => "stamped",
+                Layout::Dense => "dense",
+                Layout::Inline => "inline",
+                _ => "unknown",
+            },
+            in_hand: many.then_some(stats.in_hand),
             held: many.then_some(stats.held),
             unclean: many.then_some(stats.unclean),
             mode: format!("{:03o}", stats.mode),
@@ -156,6 +169,14 @@ impl Row {
         words.join(",")
     }
 
+    fn in_hand(&self) -> String {
+        match self.in_hand {
+            Some(0) => self.layout.to_owned(),
+            Some(messages) => messages.to_string(),
+            None => "-".to_owned(),
+        }
+    }
+
     fn cells(&self) -> [String; COLUMNS.len()] {
         [
             printable(&self.name),
@@ -166,6 +187,7 @@ impl Row {
             self.capacity.to_string(),
             self.bytes.to_string(),
             self.len.to_string(),
+            self.in_hand(),
             self.producer.cell(),
             self.consumer.cell(),
             self.mode.clone(),
@@ -177,7 +199,7 @@ impl Row {
 }
 
 /// Headings, and whether a column is one of numbers, which stand to the right.
-const COLUMNS: [(&str, bool); 14] = [
+const COLUMNS: [(&str, bool); 15] = [
     ("NAME", false),
     ("KEY", false),
     ("SHMID", true),
@@ -186,6 +208,7 @@ const COLUMNS: [(&str, bool); 14] = [
     ("CAPACITY", true),
     ("BYTES", true),
     ("LEN", true),
+    ("IN-HAND", true),
     ("PRODUCER", true),
     ("CONSUMER", true),
     ("MODE", true),

@@ -2,6 +2,7 @@
 
 use super::name::TestName;
 use super::side::{Side, run, until_ring};
+use segring::mpmc;
 use segring::spsc::{ByteRing, Ring};
 
 #[test]
@@ -52,6 +53,34 @@ fn ls_tells_a_program_who_is_there() {
 }
 
 #[test]
+fn ls_tells_where_messages_of_many_lie_and_how_many_may_be_held() {
+    let shown = |name: &TestName| {
+        let listed = run(&["ls", name.as_str()]);
+        listed.expect(0, "");
+        let text = String::from_utf8(listed.out).expect("text");
+        let cells = |line: Option<&str>| -> Vec<String> {
+            line.expect("two lines").split_whitespace().map(str::to_owned).collect()
+        };
+        let mut lines = text.lines();
+        let (heads, row) = (cells(lines.next()), cells(lines.next()));
+        let at = heads.iter().position(|head| head == "IN-HAND").expect("a column");
+        let json = run(&["ls", name.as_str(), "--json"]);
+        let rings: serde_json::Value = serde_json::from_slice(&json.out).expect("JSON");
+        (row[at].clone(), rings[0]["layout"].clone(), rings[0]["in_hand"].clone())
+    };
+    let (one, slots, entries) = (TestName::new("one"), TestName::new("slots"), TestName::new("entries"));
+    ByteRing::builder(one.as_str()).create().expect("create");
+    assert_eq!(shown(&one), ("-".to_owned(), "dense".into(), serde_json::Value::Null));
+    mpmc::Ring::<u64>::builder(slots.as_str()).in_hand(3).create().expect("create");
+    assert_eq!(shown(&slots), ("3".to_owned(), "dense".into(), 3.into()));
+    let ring = mpmc::Ring::<u64>::builder(entries.as_str()).create().expect("create");
+    // Without the instruction that it takes, slots serve.
+    let inline = ring.in_hand() == 0;
+    let wanted = if inline { ("inline", "inline", 0) } else { ("1", "dense", 1) };
+    assert_eq!(shown(&entries), (wanted.0.to_owned(), wanted.1.into(), wanted.2.into()));
+}
+
+#[test]
 fn rm_takes_several_and_goes_on_after_one_that_is_not_there() {
     let (bytes, missing, typed) = (TestName::new("b"), TestName::new("none"), TestName::new("t"));
     ByteRing::builder(bytes.as_str()).create().expect("create");
@@ -88,7 +117,7 @@ fn a_ring_for_many() {
     let name = TestName::new("many");
     let create = ["create", name.as_str(), "--kind", "mpmc", "--records", "10", "--max-record", "100"];
     run(&[&create[..], &["--seats", "3", "--in-hand", "2"]].concat()).expect(0, "");
-    let ring = segring::mpmc::ByteRing::builder(name.as_str()).attach().expect("attach");
+    let ring = mpmc::ByteRing::builder(name.as_str()).attach().expect("attach");
     assert_eq!((ring.capacity(), ring.max_record(), ring.seats(), ring.in_hand()), (16, 100, 3, 2));
     let (mut a, _b) = (ring.producer().expect("join"), ring.producer().expect("join"));
     a.push(b"one").expect("push");
