@@ -16,11 +16,11 @@ use std::time::Duration;
 /// What to measure.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Messages of 8 bytes to 64 KiB go from one process to another, each on a core of its own: through
-the ring, and through pipe, FIFO, Unix socket, TCP, System V and POSIX message queues, and shared
-memory with semaphores, with a mutex and with file locks. Every byte of every message is checked
-(handover: its first and last word). The machine's limits are measured in the same rounds. At the end a look at
-two producers and two consumers; --many has the rest of that. About 2 min; with --quick 20 s.
+Messages of 8 bytes to 64 KiB go from one process to another, each on a core of its own: through the \
+ring, and through pipe, FIFO, Unix socket, TCP, System V and POSIX message queues, and shared memory with \
+semaphores, with a mutex and with file locks. Every byte of every message is checked (handover: its first \
+and last word). The machine's limits are measured in the same rounds. At the end a look at two producers \
+and two consumers; --many has the rest of that. About 2 min; with --quick 20 s.
 
 Examples:
   segring bench                              all of it
@@ -31,8 +31,8 @@ Examples:
   segring bench --many --shapes 2p2c,1p4c    many producers, many consumers
 
 Ratios compare runs of the same round, so they hold on a busy machine too.
-Exit status: 0; 1 if a message was not what was sent or a transport failed; 2 for a size or filter
-that there is not; 130 after Ctrl-C.")]
+Exit status: 0; 1 if a message was not what was sent or a transport failed; 2 for a size or filter that \
+there is not; 130 after Ctrl-C.")]
 pub(crate) struct BenchArgs {
     /// Shorter runs and fewer rounds: rougher figures in under 20 s.
     #[arg(long)]
