@@ -196,6 +196,33 @@ fn many_to_many_every_message_is_checked_and_nothing_is_left() {
 }
 
 #[test]
+fn below_the_table_is_only_what_is_in_it() {
+    let few = ["--rounds", "1", "--messages", "100", "--sizes", "56"];
+    let table = |args: &[&str]| {
+        let args = [args, &few].concat();
+        let (code, printed, errors) = run_isolated("notes", &args, |_| {})?;
+        assert_eq!(code, Some(0), "{errors}");
+        Some(printed)
+    };
+    let says = |text: &str, word: &str| text.lines().any(|line| line.starts_with(word));
+    let Some(many) = table(&["--many", "--shapes", "1p2c", "--filter", "mpmc"]) else { return };
+    for word in ["copies: ", "single: ", "bulk: ", "handover: "] {
+        assert!(says(&many, word), "{word}: {many}");
+    }
+    for word in ["limit", "textbook", "file lock", "streams", "bare", "round trip"] {
+        assert!(!many.contains(word), "{word}: {many}");
+    }
+    let Some(one) = table(&["--filter", "file lock"]) else { return };
+    assert!(
+        says(&one, "file lock: an array in shared memory under a lock") && says(&one, "limit: "),
+        "{one}"
+    );
+    for word in ["handover", "bulk", "mutex"] {
+        assert!(!one.contains(word), "{word}: {one}");
+    }
+}
+
+#[test]
 fn one_of_many_that_is_killed_ends_it_with_an_error() {
     for (filter, role) in [("mpmc", "producer"), ("mpmc", "consumer"), ("sysv", "consumer")] {
         let act = |shell| {

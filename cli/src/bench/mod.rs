@@ -1,5 +1,6 @@
 //! `segring bench`: the ring against what else the system offers, as a table.
 
+mod notes;
 mod report;
 mod waiting;
 

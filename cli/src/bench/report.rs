@@ -1,5 +1,6 @@
 //! The table for people.
 
+use super::notes::notes;
 use segring_bench::{Cores, Mode, PIPE, RING, Row, Shape, machine};
 use std::fmt::{self, Write};
 
@@ -11,6 +12,7 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
         rows.iter().partition(|row| row.cell.mode == Mode::RoundTrip);
     let part = |row: &Row| (row.size, row.cell.shape);
     for same_size in throughput.chunk_by(|a, b| part(a) == part(b)) {
+        let limit = Limit::of(same_size);
         match part(same_size[0]) {
             (size, Shape::OneToOne) => writeln!(out, "\nMessages of {size} bytes")?,
             (size, shape) => writeln!(
@@ -22,7 +24,7 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
         }
         writeln!(
             out,
-            "  {:<18} {:<8} {:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {:<14} {:>5}",
+            "  {:<18} {:<8} {:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {}",
             "transport",
             "mode",
             "calls",
@@ -31,11 +33,10 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
             "(min … max)",
             "GB/s",
             "vs pipe",
-            "[95 %]",
-            "limit"
+            limit.after("[95 %]", "limit")
         )?;
         for row in same_size {
-            line(&mut out, row)?;
+            line(&mut out, row, limit)?;
         }
     }
     if let Some(first) = round_trips.first() {
@@ -63,8 +64,9 @@ fn head(out: &mut String, rows: &[Row], cores: &Cores) -> fmt::Result {
     if cores.pair.is_none() {
         writeln!(out, "Without a second core the figures show the scheduler more than the transports.")?;
     }
-    writeln!(out, "Each message is built, carried and compared byte by byte within the measured time")?;
-    writeln!(out, "(handover: its first and last word).")?;
+    write!(out, "Each message is built, carried and compared byte by byte within the measured time")?;
+    let ends = rows.iter().any(|row| row.cell.mode == Mode::Handover);
+    writeln!(out, "{}", if ends { "\n(handover: its first and last word)." } else { "." })?;
     let rounds = if runs == 1 { "round" } else { "rounds" };
     writeln!(
         out,
@@ -74,7 +76,21 @@ fn head(out: &mut String, rows: &[Row], cores: &Cores) -> fmt::Result {
     writeln!(out, "their true median lies.")
 }
 
-fn line(out: &mut String, row: &Row) -> fmt::Result {
+/// The last column, where anything has a limit: between many nothing has.
+#[derive(Clone, Copy)]
+struct Limit(bool);
+
+impl Limit {
+    fn of(rows: &[&Row]) -> Self {
+        Self(rows.iter().any(|row| share(row) != "-"))
+    }
+
+    fn after(self, interval: &str, text: &str) -> String {
+        if self.0 { format!("{interval:<14} {text:>5}") } else { interval.to_owned() }
+    }
+}
+
+fn line(out: &mut String, row: &Row, limit: Limit) -> fmt::Result {
     write!(out, "  {:<18} {:<8} ", row.transport, row.mode)?;
     let (Some(median), Some(min), Some(max)) = (row.median, row.min, row.max) else {
         return writeln!(out, "{}", row.note.as_deref().unwrap_or("not measured"));
@@ -82,15 +98,14 @@ fn line(out: &mut String, row: &Row) -> fmt::Result {
     let range = format!("({} … {})", millions(min), millions(max));
     writeln!(
         out,
-        "{:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {:<14} {:>5}",
+        "{:<20} {:>6} {:>7} {:<17} {:>6} {:>7} {}",
         row.api,
         row.copies,
         millions(median),
         range,
         row.bytes_per_s.map_or_else(|| "-".to_owned(), |bytes| digits(bytes / 1e9)),
         ratio(row.ratio_vs_pipe),
-        interval(row),
-        share(row)
+        limit.after(&interval(row), &share(row))
     )
 }
 
@@ -115,20 +130,8 @@ fn round_trip(out: &mut String, row: &Row) -> fmt::Result {
     )
 }
 
-const NOTES: &str = "
-copies: of the payload, from the producer's private memory to the consumer's. In place the
-payload is built in the ring and read there, so there are none. single: one message per call.
-bulk: up to 64 messages per call on a ring of 1 MiB; on streams as many as 32 KiB hold, and the
-pipes enlarged to 1 MiB. handover: one message per call, in place, only its first and last word
-written and read. textbook, robust mutex, file lock: an array in shared memory under three System V
-semaphores, under a process-shared mutex with condition variables, under a lock on a file.
-limit: the part that a transport reaches of what the machine can do with no guarantee at all, in
-the same rounds: the rows called bare. Lines with a stamp for single messages below 64 bytes, a
-line there and another back for round trips, blocks of 32 KiB in place for the rest.
-";
-
 fn foot(out: &mut String, rows: &[Row]) -> fmt::Result {
-    out.push_str(NOTES);
+    write!(out, "\n{}", notes(rows))?;
     let mut text = String::new();
     reading(&mut text, rows)?;
     if text.is_empty() { Ok(()) } else { write!(out, "\n{text}") }
@@ -188,7 +191,7 @@ fn interval(row: &Row) -> String {
 }
 
 /// What part of the machine's limit it reaches.
-fn share(row: &Row) -> String {
+pub(super) fn share(row: &Row) -> String {
     match row.share_of_limit {
         Some(share) if Some(row.transport) != row.limit => format!("{:.0}%", share * 100.0),
         _ => "-".to_owned(),
