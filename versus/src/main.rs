@@ -32,11 +32,13 @@ struct Args {
     #[arg(long, value_name = "TRANSPORT")]
     filter: Vec<String>,
     /// Message sizes in bytes: any of 8, 56, 64, 256, 1024, 4096, 16384, 65536. Default: 8, 56, 64, 1024,
-    /// 65536; with --many 8, 56, 256, 1024.
+    /// 65536; with --many 8, 56, 256, 1024. With --many, rows of other sizes that aims need are measured
+    /// besides, unless there is a filter.
     #[arg(long, value_delimiter = ',')]
     sizes: Vec<usize>,
     /// Instead of the comparison: from many to many, each participant a process (or a thread, of queues
-    /// that do not cross processes).
+    /// that do not cross processes). Without a filter the rows that its aims need are measured besides,
+    /// whatever sizes and shapes were asked for.
     #[arg(long, conflicts_with_all = ["growth", "many_growth"])]
     many: bool,
     /// With --many: how many producers and consumers.
