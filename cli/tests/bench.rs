@@ -206,7 +206,7 @@ fn below_the_table_is_only_what_is_in_it() {
     };
     let says = |text: &str, word: &str| text.lines().any(|line| line.starts_with(word));
     let Some(many) = table(&["--many", "--shapes", "1p2c", "--filter", "mpmc"]) else { return };
-    for word in ["copies: ", "single: ", "bulk: ", "handover: "] {
+    for word in ["copies: ", "single: ", "bulk: ", "handover: ", "[95 %] is empty"] {
         assert!(says(&many, word), "{word}: {many}");
     }
     for word in ["limit", "textbook", "file lock", "streams", "bare", "round trip"] {

@@ -1,6 +1,6 @@
 //! What the ring is to reach, and whether it does, from the runs of this program run.
 
-use crate::table::{digits, interval};
+use crate::table::{NO_VERDICT, digits, interval, noted};
 use segring_bench::{Catalogue, Cell, Measured, Mode, PIPE, RING, Ratio, median, paired};
 use std::fmt::{self, Write};
 
@@ -130,12 +130,12 @@ pub(crate) fn report(measured: &[Measured], catalogue: &Catalogue) -> Result<Str
         "  {:<41} {:>8}  {:<43} {:>8} {:>7} {:<14} {:>5}",
         "ring", "M msg/s", "against", "M msg/s", "ratio", "[95 %]", "aim"
     )?;
-    let mut rows = 0;
+    let mut ratios = Vec::new();
     for aim in &AIMS {
         for rival in aim.rivals(measured, catalogue) {
             let Some(ours) = aim.ours(measured, rival.cell, catalogue) else { continue };
             let Some(ratio) = paired(&ours.rates(), &rival.rates()) else { continue };
-            rows += 1;
+            ratios.push(ratio);
             writeln!(
                 out,
                 "  {:<41} {:>8}  {:<43} {:>8} {:>7} {:<14} {:>5}  {}",
@@ -150,13 +150,14 @@ pub(crate) fn report(measured: &[Measured], catalogue: &Catalogue) -> Result<Str
             )?;
         }
     }
-    if rows == 0 {
+    if ratios.is_empty() {
         return Ok(String::new());
     }
     Ok(format!(
         "\nAims: the ring against the best of this run, by rounds; who copies against who copies, who builds\n\
          in place against who builds in place. met: the whole interval is at the aim or above; missed: below.\n\
-         Both best rows are chosen after the run, which favours neither side.\n{out}"
+         Both best rows are chosen after the run, which favours neither side.\n{out}{}",
+        noted(ratios, NO_VERDICT)
     ))
 }
 

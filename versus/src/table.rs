@@ -67,6 +67,7 @@ pub(crate) fn table(rows: &[Row], measured: &[Measured], cores: &Cores) -> Resul
             line(&mut out, row, measured)?;
         }
     }
+    out += noted(rows.iter().filter_map(|row| ratio(row, measured)), EMPTY_INTERVAL);
     Ok(out)
 }
 
@@ -98,6 +99,18 @@ fn ours_like(row: &Row) -> Cell {
 /// An interval as the tables show it.
 pub(crate) fn interval(ratio: Ratio) -> String {
     ratio.interval.map_or_else(String::new, |[low, high]| format!("[{}, {}]", digits(low), digits(high)))
+}
+
+/// Of the table.
+pub(crate) const EMPTY_INTERVAL: &str =
+    "\n[95 %] is empty where there were fewer than 6 rounds: so few give no interval.\n";
+/// Of the aims.
+pub(crate) const NO_VERDICT: &str =
+    "-: fewer than 6 rounds give no interval, so nothing can be said of the aim.\n";
+
+/// The note, if one of the ratios has no interval.
+pub(crate) fn noted(ratios: impl IntoIterator<Item = Ratio>, note: &'static str) -> &'static str {
+    if ratios.into_iter().any(|ratio| ratio.interval.is_none()) { note } else { "" }
 }
 
 /// Three digits that count, and never fewer than the whole number.

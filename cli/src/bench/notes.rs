@@ -27,6 +27,7 @@ pub(super) fn notes(rows: &[Row]) -> String {
         }),
         guarded(rows),
         limit(rows),
+        without_interval(rows),
     ];
     paragraphs.into_iter().flatten().map(|text| wrapped(&text)).collect()
 }
@@ -78,6 +79,13 @@ fn limit(rows: &[Row]) -> Option<String> {
         )
     };
     (!bare.is_empty()).then(text)
+}
+
+fn without_interval(rows: &[Row]) -> Option<String> {
+    let without = |row: &Row| row.ratio_vs_pipe.is_some() && row.ratio_vs_pipe_interval.is_none();
+    rows.iter()
+        .any(without)
+        .then(|| "[95 %] is empty where there were fewer than 6 rounds: so few give no interval.".to_owned())
 }
 
 /// In lines, each with its end.

@@ -3,7 +3,7 @@
 use super::{OURS, fastest, speed};
 use crate::aims::verdict;
 use crate::ours::{MANY_SLIPPING, MANY_SPIN};
-use crate::table::{digits, interval};
+use crate::table::{NO_VERDICT, digits, interval, noted};
 use segring_bench::{Cell, MANY_RING, Measured, Mode, RING, Shape, paired};
 use std::fmt::{self, Write};
 
@@ -80,10 +80,12 @@ pub(super) fn cells() -> Vec<Cell> {
 /// A line for each aim whose rows were measured.
 pub(super) fn report(measured: &[Measured]) -> Result<String, fmt::Error> {
     let mut out = String::new();
+    let mut ratios = Vec::new();
     for aim in aims() {
         let ours = fastest(measured, aim.ours, aim.cell);
         let Some((ours, other)) = ours.zip(fastest(measured, aim.others, aim.than)) else { continue };
         let Some(ratio) = paired(&ours.rates(), &other.rates()) else { continue };
+        ratios.push(ratio);
         let aimed = match aim.most {
             None => format!("x{}", digits(aim.times)),
             Some(most) => format!("x{} … {}", digits(aim.times), digits(most)),
@@ -112,7 +114,14 @@ pub(super) fn report(measured: &[Measured]) -> Result<String, fmt::Error> {
     Ok(format!(
         "\nAims: the ring against the best of this run, by rounds. met: the whole interval is at the aim or\n\
          above (between the two, where there are two); missed: outside. Both best rows are chosen after the\n\
-         run, which favours neither side.\n  {:<44} {:>8}  {:<57} {:>8} {:>7} {:<14} {:>13}\n{out}",
-        "ring", "M msg/s", "against", "M msg/s", "ratio", "[95 %]", "aim"
+         run, which favours neither side.\n  {:<44} {:>8}  {:<57} {:>8} {:>7} {:<14} {:>13}\n{out}{}",
+        "ring",
+        "M msg/s",
+        "against",
+        "M msg/s",
+        "ratio",
+        "[95 %]",
+        "aim",
+        noted(ratios, NO_VERDICT)
     ))
 }

@@ -1,6 +1,6 @@
 //! All rows between many, the fastest first, each with the ring's ratio to it.
 
-use crate::table::{digits, interval, ratio};
+use crate::table::{EMPTY_INTERVAL, digits, interval, noted, ratio};
 use segring_bench::{Cores, Measured, Mode, Row, machine};
 use std::fmt::{self, Write};
 
@@ -30,6 +30,7 @@ pub(super) fn table(rows: &[Row], measured: &[Measured], cores: &Cores) -> Resul
             line(&mut out, row, measured)?;
         }
     }
+    out += noted(rows.iter().filter_map(|row| ratio(row, measured)), EMPTY_INTERVAL);
     Ok(out)
 }
 
