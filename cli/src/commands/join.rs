@@ -1,9 +1,9 @@
 //! Coming to a ring from either side, first or second.
 
 use super::args::JoinArgs;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use segring::spsc::ByteRing;
-use segring::{Error, Stats};
+use segring::{Error, Kind, Stats};
 
 /// Times that a ring may go between our coming and our sitting down. Each time, the last one of its
 /// users has left just then.
@@ -27,7 +27,7 @@ pub(crate) fn join<S>(
             builder = builder.allow_user(*uid);
         }
         let ring = if by_id { builder.attach() } else { builder.create_or_attach() };
-        let ring = ring.context("cannot open")?;
+        let ring = ring.map_err(not_opened)?;
         let again = !by_id && round < ROUNDS;
         let look = || ring.stats().context("cannot look at the ring");
         let before = look()?;
@@ -41,4 +41,21 @@ pub(crate) fn join<S>(
         }
     }
     anyhow::bail!("the ring comes and goes")
+}
+
+/// Why a ring cannot be opened. Of another kind: which programs can use it, as these two cannot.
+fn not_opened(error: Error) -> anyhow::Error {
+    let Error::WrongKind { ring, found, wanted } = &error else {
+        return anyhow::Error::new(error).context("cannot open");
+    };
+    let library = match found {
+        Kind::Spsc => "segring::spsc::Ring",
+        Kind::Mpmc => "segring::mpmc::Ring",
+        Kind::MpmcBytes => "segring::mpmc::ByteRing",
+        _ => "the library",
+    };
+    anyhow!(
+        "cannot open: ring {ring}: is of kind {found}, not {wanted}: send and recv speak {wanted} only, one \
+         sender and one receiver; give another name, or use this ring from a program, with {library}"
+    )
 }

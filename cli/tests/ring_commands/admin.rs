@@ -125,7 +125,19 @@ fn a_ring_for_many() {
     listed.expect(0, "");
     let text = String::from_utf8(listed.out).expect("text");
     assert!(text.contains("mpmc-bytes") && text.contains("2 live"), "{text}");
-    run(&["recv", name.as_str()]).expect(1, "is of kind mpmc-bytes, not spsc-bytes");
+    for command in ["send", "recv"] {
+        let refused = run(&[command, name.as_str()]);
+        let key = format!(
+            "cannot open: ring \"{}\" (key {:#010x}): is of kind mpmc-bytes",
+            name.as_str(),
+            name.key()
+        );
+        for words in
+            [&*key, "not spsc-bytes: send and recv speak spsc-bytes only", "with segring::mpmc::ByteRing"]
+        {
+            refused.expect(1, words);
+        }
+    }
     run(&["rm", name.as_str()]).expect(0, "");
 }
 
