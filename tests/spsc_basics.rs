@@ -3,8 +3,17 @@
 mod common;
 
 use common::TestName;
-use segring::{Error, Layout, RingError, spsc};
+use segring::{Error, Layout, Observer, RingError, spsc};
 use std::time::Duration;
+
+#[test]
+fn an_observer_is_shown_by_name_id_and_kind() {
+    let name = TestName::new("shown");
+    let ring = spsc::Ring::<u64>::builder(name.name()).create().unwrap();
+    let shown = format!("{:?}", Observer::attach(name.name()).unwrap());
+    let wanted = format!("Observer {{ name: {:?}, id: {}, kind: Spsc, .. }}", name.name(), ring.id());
+    assert_eq!(shown, wanted);
+}
 
 #[test]
 fn the_contract_of_names() {

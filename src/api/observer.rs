@@ -18,7 +18,6 @@ use crate::region::{Error, Expect, Name, Region};
 /// ring.remove()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Observer {
     region: Region,
 }
@@ -51,5 +50,15 @@ impl Observer {
     /// [`Error::Forked`], [`Error::Removed`], [`Error::Corrupt`].
     pub fn stats(&self) -> Result<Stats, Error> {
         stats::collect(&self.region)
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observer")
+            .field("name", self.region.name())
+            .field("id", &self.region.shm_id())
+            .field("kind", &self.region.geometry().shape.kind)
+            .finish_non_exhaustive()
     }
 }
