@@ -42,17 +42,24 @@
 //!
 //! # What is promised
 //!
-//! - **Nothing is lost**: a message whose push returned Ok is in the ring until a consumer commits
-//!   to it, whoever is killed, at whatever instruction. On SPSC rings `position()` on both sides survives
-//!   restarts, so the books can be balanced; on exchange rings what a killed consumer held comes back, marked.
-//! - **Nobody is stopped** by another's death or suspension. `try_` operations are wait-free on SPSC rings,
-//!   lock-free on exchange rings.
-//! - **Memory is reclaimed only from the proven dead.** A process that was stopped and goes on
+//! The numbers are those by which the documentation and the code refer to them.
+//!
+//! - **Nothing is lost**, doubled or torn (I1): a message whose push returned Ok is in the ring until a
+//!   consumer commits to it, whoever is killed, at whatever instruction. On SPSC rings `position()` on both
+//!   sides survives restarts, so the books can be balanced; on exchange rings what a killed consumer held
+//!   comes back, marked.
+//! - **Nobody is stopped** (I2) by another's death or suspension. `try_` operations are wait-free on SPSC
+//!   rings, lock-free on exchange rings. No time-out decides who owns memory.
+//! - **Memory is reclaimed only from the proven dead** (I3). A process that was stopped and goes on
 //!   finds nothing of its own given away.
-//! - **Order**: FIFO; on exchange rings one linearizable FIFO, redelivered messages left out.
-//! - **Trust**: copying operations are safe code even if a peer writes random bytes into the
+//! - **A slot is in one place** (I4): in one entry of the ring, or in one hand. So nobody writes what
+//!   another one reads.
+//! - **Trust** (I5): copying operations are safe code, and end, even if a peer writes random bytes into the
 //!   segment: [`RingError::Corrupt`] at worst. References into the segment are handed out only by
 //!   handles made with `unsafe { handle.trust_peers() }`.
+//! - **Order** (I6): FIFO; on exchange rings one linearizable FIFO, redelivered messages left out. Closing is
+//!   in that order: no push returns Ok after a consumer has seen [`RingError::Closed`].
+//! - **Sleepers** (I7): one that waits uses no CPU beyond a look every 100 ms, and no wakeup is lost.
 //!
 //! What a kill may do: delay a *sleeping* peer by one recheck of 100 ms, if it hits between the
 //! message and the wake. And a copying pop that is killed between its commit and its return counts
