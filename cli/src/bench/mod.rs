@@ -4,6 +4,7 @@ mod notes;
 mod report;
 mod waiting;
 
+use crate::commands::USAGE;
 use anyhow::{Context, Result};
 use segring_bench::waiting::Plan;
 use segring_bench::{
@@ -66,9 +67,6 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u64).range(1..))]
     messages: Option<u64>,
 }
-
-/// Exit status for arguments that cannot be, as clap's own.
-const USAGE: u8 = 2;
 
 /// The worker's life, if this process is one.
 pub(crate) fn worker() -> Option<ExitCode> {

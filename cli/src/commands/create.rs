@@ -1,7 +1,8 @@
 //! `segring create`: a ring that stays.
 
 use super::args::{name_parser, parse_mode, parse_size};
-use anyhow::{Context, bail};
+use super::{USAGE, complain};
+use anyhow::Context;
 use segring::{HugePages, Name, mpmc, spsc};
 use std::process::ExitCode;
 
@@ -19,7 +20,8 @@ Examples:
 
 An id (id:42) names a ring that exists: nothing can be created under it.
 
-Exit codes: 0 made, 1 not made (the reason is on standard error), 2 wrong command line.";
+Exit codes: 0 made, 1 not made (the reason is on standard error), 2 wrong command line, or options
+that cannot be.";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -82,7 +84,7 @@ enum Huge {
 
 impl Args {
     /// Options that do not belong to the kind are no wish that can be fulfilled.
-    fn refuse_others(&self) -> anyhow::Result<()> {
+    fn refuse_others(&self) -> Result<(), String> {
         let given = |name, given: bool| given.then_some(name);
         let wrong = match self.kind {
             Kind::Spsc => [
@@ -95,9 +97,9 @@ impl Args {
         };
         match (wrong.into_iter().flatten().next(), self.kind) {
             (None, _) => Ok(()),
-            (Some(name), Kind::Spsc) => bail!("{name} is for --kind mpmc"),
+            (Some(name), Kind::Spsc) => Err(format!("{name} is for --kind mpmc")),
             (Some(name), Kind::Mpmc) => {
-                bail!("{name} is for --kind spsc; an mpmc ring has --records and --max-record")
+                Err(format!("{name} is for --kind spsc; an mpmc ring has --records and --max-record"))
             }
         }
     }
@@ -112,7 +114,10 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    args.refuse_others()?;
+    if let Err(wrong) = args.refuse_others() {
+        complain(format_args!("{wrong}"));
+        return Ok(ExitCode::from(USAGE));
+    }
     let made = match args.kind {
         Kind::Spsc => spsc::ByteRing::builder(&args.name)
             .capacity(args.capacity.unwrap_or(1 << 20))

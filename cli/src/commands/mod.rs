@@ -34,12 +34,20 @@ pub(crate) enum Command {
 }
 
 pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
-    match command {
+    let result = match command {
         Command::Create(args) => create::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Recv(args) => recv::run(&args),
         Command::Ls(args) => ls::run(&args),
         Command::Rm(args) => rm::run(&args),
+    };
+    match result {
+        // Whoever gave it can mend it: as what clap refuses.
+        Err(error) if matches!(error.downcast_ref(), Some(segring::Error::BadOption { .. })) => {
+            complain(format_args!("{error:#}"));
+            Ok(ExitCode::from(USAGE))
+        }
+        result => result,
     }
 }
 
@@ -60,12 +68,14 @@ Names of rings:
 Exit codes:
   0    it worked
   1    an error, which was said on standard error
-  2    the command line is wrong
+  2    the command line is wrong, or says what cannot be, such as a ring of no records
   3    the other side ended too early: the stream is incomplete
   128+n  ended by signal n: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; 141 nobody reads the output
 
 'segring COMMAND --help' says more about a command.";
 
+/// Exit status for arguments that cannot be, as clap's own.
+pub(crate) const USAGE: u8 = 2;
 /// The other side has ended too early.
 pub(crate) const PEER_ENDED: u8 = 3;
 /// What a shell says of a program that SIGPIPE ended.

@@ -150,12 +150,20 @@ fn wrong_arguments_are_explained() {
             run(&[command, bad]).expect(2, "cannot be a ring's name");
         }
     }
-    run(&["create", name.as_str(), "--kind", "mpmc", "--capacity", "1M"]).expect(1, "--records");
-    run(&["create", name.as_str(), "--seats", "3"]).expect(1, "--seats is for --kind mpmc");
-    run(&["create", name.as_str(), "--kind", "mpmc", "--seats", "5000"]).expect(1, "1 to 4096 seats");
+    run(&["create", name.as_str(), "--kind", "mpmc", "--capacity", "1M"]).expect(2, "--records");
+    run(&["create", name.as_str(), "--seats", "3"]).expect(2, "--seats is for --kind mpmc");
+    for (option, value, words) in [
+        ("--seats", "5000", "1 to 4096 seats"),
+        ("--in-hand", "0", "1 to 64 in hand"),
+        ("--records", "0", "a capacity of 0 cannot be"),
+    ] {
+        run(&["create", name.as_str(), "--kind", "mpmc", option, value]).expect(2, words);
+    }
+    run(&["create", name.as_str(), "--capacity", "0"]).expect(2, "at least one byte");
+    run(&["send", name.as_str(), "--mode", "400"]).expect(2, "is not usable");
     run(&["create", name.as_str(), "--capacity", "much"]).expect(2, "is no size");
     run(&["create", name.as_str(), "--mode", "888"]).expect(2, "is no mode");
-    run(&["create", name.as_str(), "--mode", "400"]).expect(1, "is not usable");
+    run(&["create", name.as_str(), "--mode", "400"]).expect(2, "is not usable");
     run(&["create", "id:1"]).expect(1, "names an existing segment");
     run(&["send", "id:2147483647"]).expect(1, "no such ring");
     run(&["recv", "path:/does/not/exist"]).expect(1, "must be an existing file");
