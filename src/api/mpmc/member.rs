@@ -80,7 +80,10 @@ impl Member {
         let member = Self {
             role,
             token: own.token(),
-            waits: wait::WaitState::of_many(),
+            waits: match role {
+                Role::Producer => wait::WaitState::for_room(region.geometry().shape.capacity),
+                Role::Consumer => wait::WaitState::of_many(),
+            },
             trust: None,
             told: Cell::new(0),
             untold: Cell::new(None),

@@ -13,6 +13,9 @@ const STREAM_OF_MANY: u64 = 300;
 const SLIP_MIN: u64 = 125;
 /// And this long at most: what a message may wait for a side that looks away.
 const SLIP_MAX: u64 = 1_000;
+/// The same for a producer among many that waits for room: nobody waits for it. It looks away for so long at
+/// most, and not longer than until a quarter of the ring is free.
+const SLIP_MAX_FOR_ROOM: u64 = 8_000;
 /// How often a stream must run dry again before a side that looked away for nothing does so again.
 const COOL_DOWN: u32 = 64;
 /// How long a waiter looks before it sleeps, in nanoseconds, if its last waits were not longer.
@@ -43,10 +46,18 @@ pub(crate) struct WaitState {
 }
 
 impl WaitState {
-    /// Of one of many.
+    /// Of one of many that waits for messages.
     pub(crate) fn of_many() -> Self {
         let state = Self::default();
         state.slip.stream.set(STREAM_OF_MANY);
+        state
+    }
+
+    /// Of one of many that waits for room.
+    pub(crate) fn for_room(capacity: u64) -> Self {
+        let state = Self::of_many();
+        state.slip.max.set(SLIP_MAX_FOR_ROOM);
+        state.slip.enough.set(capacity / 4);
         state
     }
 
@@ -168,6 +179,10 @@ impl Spin {
 struct Slip {
     /// Messages that come further apart than this are no stream.
     stream: Cell<u64>,
+    /// The longest look away.
+    max: Cell<u64>,
+    /// If so many messages were there, a look away need not be longer.
+    enough: Cell<u64>,
     /// When this side last had nothing to do, and where it was.
     since: Cell<u64>,
     position: Cell<u64>,
@@ -179,7 +194,8 @@ struct Slip {
 impl Default for Slip {
     fn default() -> Self {
         let [since, position, length] = std::array::from_fn(|_| Cell::default());
-        Self { stream: Cell::new(STREAM), since, position, length, cool_down: Cell::default() }
+        let (stream, max, enough) = (Cell::new(STREAM), Cell::new(SLIP_MAX), Cell::new(u64::MAX));
+        Self { stream, max, enough, since, position, length, cool_down: Cell::default() }
     }
 }
 
@@ -194,7 +210,12 @@ impl Slip {
             if !paid {
                 self.cool_down.set(COOL_DOWN);
             }
-            if paid { (last * 2).min(SLIP_MAX) } else { 0 }
+            match paid {
+                true if last > SLIP_MAX && moved / 2 >= self.enough.get() => last / 2,
+                true if last >= SLIP_MAX && moved >= self.enough.get() => last,
+                true => (last * 2).min(self.max.get()),
+                false => 0,
+            }
         } else if cool_down > 0 {
             self.cool_down.set(cool_down - 1);
             0
@@ -234,6 +255,27 @@ mod tests {
     fn a_very_fast_ping_pong_is_not_taken_for_a_stream_twice_in_a_row() {
         let taken = slips(1, 80);
         assert_eq!(taken.iter().filter(|&&length| length > 0).count(), 2, "{taken:?}");
+    }
+
+    #[test]
+    fn longer_for_room_while_little_of_the_ring_is_free() {
+        // Every 20 ns one, in a ring of so many.
+        let slips = |capacity| {
+            let slip = WaitState::for_room(capacity).slip;
+            let (mut now, mut position) = (1_000_000_000, 0);
+            slip.next(now, position);
+            let mut next = |_| {
+                let length = slip.next(now, position);
+                (now, position) = (now + length + 200, position + (length + 200) / 20);
+                length
+            };
+            (0..20).map(&mut next).collect::<Vec<_>>()
+        };
+        assert_eq!(slips(16_384)[2..8], [250, 500, 1000, 2000, 4000, 8000]);
+        // 110 messages are a quarter of it, and more.
+        assert_eq!(slips(440)[2..8], [250, 500, 1000, 2000, 2000, 2000]);
+        // In a small one as it always was.
+        assert_eq!(slips(16)[2..8], [250, 500, 1000, 1000, 1000, 1000]);
     }
 
     #[test]
@@ -311,7 +353,7 @@ pub struct WaitStats {
     /// For how long, all together.
     pub slipped: Duration,
     /// How long it looked away when it last had nothing to do: 0 in a ping-pong, up to 1 µs in a
-    /// stream.
+    /// stream; up to 8 µs for a producer among many that waited for room.
     pub slip: Duration,
     /// How long it would look now before it sleeps, if adaptive: 0 to 100 µs.
     pub spin: Duration,
