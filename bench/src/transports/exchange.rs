@@ -26,6 +26,8 @@ pub struct ManyRing {
 
 /// Seats that a ring has if nobody says otherwise.
 const SEATS: u32 = 64;
+/// Entries of a ring whose messages are handed over: the same for all lengths, which are what is compared.
+const HANDED_OVER: usize = 64;
 
 impl ManyRing {
     /// As a row of a table between many. Between two it is asked for by name only.
@@ -38,7 +40,8 @@ impl ManyRing {
     fn create<const N: usize>(self, mode: Mode, shape: Shape, keeper: &Rc<Keeper>) -> Result<Channel> {
         // In bulk a consumer may need a producer's seat, see `BulkReceiver`.
         let needed = shape.producers() + 2 * shape.consumers();
-        let ring = Ring::<N>::builder(Name::private()).capacity(self.capacity.unwrap_or(capacity(N * 8)));
+        let usual = if mode == Mode::Handover { HANDED_OVER } else { capacity(N * 8) };
+        let ring = Ring::<N>::builder(Name::private()).capacity(self.capacity.unwrap_or(usual));
         let ring = ring.seats(self.seats.unwrap_or(needed.max(SEATS))).prefault(true);
         let ring = if in_place(mode) { ring.in_hand(1) } else { ring };
         let ring = Removed(ring.create()?);

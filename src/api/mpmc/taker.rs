@@ -115,12 +115,12 @@ impl Taker {
         if let (true, true, Some(hand)) = (self.member.check().is_ok(), plain, &mut self.hand) {
             let memory = self.slots.here();
             if let Some((slot, again)) = hand.pop_at_once(memory, &mut self.head) {
+                // There is room now.
+                self.member.tell(&memory.cursors().state.producer_waits, 1);
                 let read = read(memory, slot);
                 hand.release(memory);
                 self.redelivered = again;
                 self.taken = self.taken.wrapping_add(1);
-                // There is room now.
-                self.member.tell(&memory.cursors().state.producer_waits, 1);
                 return Ok(read);
             }
         }
