@@ -214,11 +214,16 @@ impl Member {
         self.busy.set(self.queued.get() || !self.adopted.borrow().is_empty());
     }
 
-    /// Whether there may be something to be seen to before the ring: two loads. What it is,
-    /// [`is_queued`](Member::is_queued) and [`owes`](Member::owes) say.
+    /// Whether there may be something to be seen to before the ring: two loads.
     #[inline(always)]
     pub(crate) fn may_have_again(&self) -> bool {
         self.busy.get() || self.own.owes()
+    }
+
+    /// Whether there is.
+    #[inline(always)]
+    pub(crate) fn has_again(&self) -> bool {
+        self.may_have_again() && (self.is_queued() || self.owes())
     }
 
     /// Whether a wait may keep what a dead one held: not one that takes nothing.

@@ -87,7 +87,7 @@ impl Taker {
     /// What is to be seen to before the ring, if there is anything; and a hand, if there is a free one.
     #[inline]
     fn find_hand(&mut self) -> Result<bool, RingError> {
-        if (self.member.is_queued() || self.member.owes()) && self.find_again() {
+        if self.member.has_again() && self.find_again() {
             return Ok(true);
         }
         if self.hand.is_none() {
@@ -141,12 +141,15 @@ impl Taker {
         mut read: impl FnMut(Exchange<'_>, u32) -> R,
         deadline: impl FnOnce(&Member) -> Option<u64>,
     ) -> Result<R, RingError> {
+        // Not `other => other`: that moves the message as bytes behind a tag, at odd places, and what has just
+        // been stored cannot be loaded at once.
         match self.try_pop(&mut read) {
+            Ok(item) => Ok(item),
             Err(RingError::Empty) => {
                 let taken = self.wait_and_take(deadline(&self.member))?;
                 Ok(self.copy(taken, read))
             }
-            other => other,
+            Err(e) => Err(e),
         }
     }
 
@@ -225,8 +228,9 @@ impl Taker {
     #[inline(never)]
     fn wait_and_take(&mut self, deadline: Option<u64>) -> Result<Taken, RingError> {
         loop {
-            let closed = match self.wait(true, deadline) {
-                Ok(()) => false,
+            let closed = match self.wait_for_one(deadline) {
+                Ok(Some(again)) => return Ok(self.count(Taken::Own(again))),
+                Ok(None) => false,
                 // There may be something with the dead; the next line looks.
                 Err(RingError::Closed) => true,
                 Err(e) => return Err(e),
@@ -246,6 +250,27 @@ impl Taker {
         }
     }
 
+    /// Waits for a message, having just tried in vain, and takes it. `None`: there is, or was, something to be
+    /// seen to before the ring.
+    fn wait_for_one(&mut self, deadline: Option<u64>) -> Result<Option<bool>, RingError> {
+        self.member.check()?;
+        let Self { member, slots, hand, head, taken, .. } = self;
+        let Some(hand) = hand else { return Err(RingError::HandsFull) };
+        let memory = slots.here();
+        wait::again(&*member, &member.waiter(*taken, deadline), || {
+            if member.has_again() {
+                return Ok(Some(None));
+            }
+            let popped = match hand.try_pop(memory, head) {
+                Err(RingError::Empty) => {
+                    closing::look_again(&memory.cursors().state, || hand.try_pop(memory, head))
+                }
+                other => other,
+            };
+            Ok(not_yet(popped)?.map(Some))
+        })
+    }
+
     /// The same, and takes none.
     pub(super) fn wait_for_message(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         self.member.set_keeps(false);
@@ -259,7 +284,7 @@ impl Taker {
 
     fn wait_for_any(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         loop {
-            match self.wait(false, deadline) {
+            match self.wait(deadline) {
                 Err(RingError::Closed) => {}
                 other => return other,
             }
@@ -273,14 +298,13 @@ impl Taker {
         }
     }
 
-    /// Waits until there is a message, or has been for a moment; takes none. `tried`: just now, in vain.
-    fn wait(&mut self, tried: bool, deadline: Option<u64>) -> Result<(), RingError> {
+    /// Waits until there is a message, or has been for a moment; takes none.
+    fn wait(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         self.member.check()?;
         let Self { member, slots, head, taken, .. } = self;
         let memory = slots.here();
-        let waiter = member.waiter(*taken, deadline);
-        let look = || {
-            if member.is_queued() || member.owes() {
+        wait::until(&*member, &member.waiter(*taken, deadline), || {
+            if member.has_again() {
                 return Ok(Some(()));
             }
             let state = &memory.cursors().state;
@@ -288,8 +312,7 @@ impl Taker {
                 Err(RingError::Empty) => closing::look_again(state, || mpmc::look(memory, head)),
                 other => other,
             })
-        };
-        if tried { wait::again(&*member, &waiter, look) } else { wait::until(&*member, &waiter, look) }
+        })
     }
 
     /// Reads a message where it is, and commits it (I1).
