@@ -8,7 +8,7 @@ use super::cursors::Cursors;
 use super::exchange::{Entry, HandLine, Op, OwnedSlot};
 use super::view::{Keep, Trust};
 use crate::sync::shared::{copy_in, copy_out};
-use crate::sync::{AtomicU64, Ordering, ask_to_write};
+use crate::sync::{AtomicU64, Ordering, ask_to_write, hand_on};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -54,6 +54,7 @@ impl Places {
 const ASK_ENTRY: u64 = 14;
 /// And a slot. Both by measurement, as that larger slots are not asked for (`docs/measurements.md`).
 const ASK_SLOT: u64 = 3;
+const ENTRIES_OF_LINE: u64 = 8;
 /// Bytes of such a slot.
 const ASK_MOST: usize = 128;
 
@@ -189,6 +190,21 @@ impl<'a> Exchange<'a> {
         if !entry.is_full() {
             ask_to_write(self.slot(entry.slot()));
         }
+    }
+
+    /// Whether the message before this one has been taken already: somebody may be waiting for this one. Not for
+    /// messages of more than a line or two; and into another line of entries it looks only `anywhere`.
+    #[inline(always)]
+    pub(crate) fn is_alone(self, position: u64, anywhere: bool) -> bool {
+        let before = position.wrapping_sub(1);
+        (position % ENTRIES_OF_LINE != 0 || anywhere)
+            && self.places.parts.stride <= ASK_MOST
+            && !Entry(self.entry(before).load(Ordering::Relaxed)).is_full()
+    }
+
+    /// Hands the first line of a slot on to whoever will read it.
+    pub(crate) fn hand_on(self, slot: u32) {
+        hand_on(self.slot(slot));
     }
 
     /// Asks for the first line of a slot, to be read and stamped soon.

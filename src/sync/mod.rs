@@ -60,3 +60,31 @@ pub(crate) fn ask_to_write<T>(at: *const T) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = at;
 }
+
+/// Says that another core will want the line of `at` next: it is moved to where that one gets it sooner. A hint,
+/// as [`ask_to_write`].
+#[cfg(not(segring_loom))]
+#[inline(always)]
+pub(crate) fn hand_on<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: touches nothing. `cldemote [rax]`, by its bytes, as assemblers know it only for processors that
+    // have it; the others take it for a no-op.
+    unsafe {
+        core::arch::asm!(".byte 0x0f, 0x1c, 0x00", in("rax") at, options(nostack, preserves_flags, readonly));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// Cycles of some steady clock, for short distances on one core. 0 where there is none at hand.
+#[cfg(not(segring_loom))]
+#[inline(always)]
+pub(crate) fn cycles() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: reads a counter that every such processor has.
+    unsafe {
+        core::arch::x86_64::_rdtsc()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}

@@ -8,6 +8,7 @@ use crate::layout::view::Trust;
 use crate::region::{Context, Error, Region};
 use crate::ring::mpmc::{Hand, Message, closing, hint, look_for_room};
 use crate::ring::{RingError, wait};
+use crate::sync::cycles;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,23 @@ pub(super) struct Pusher {
     /// Where I have pushed last: a hint.
     tail: u64,
     pushed: u64,
+    lone: Lone,
 }
+
+/// The last message before which all had been taken.
+#[derive(Clone, Copy, Default)]
+struct Lone {
+    /// The position behind it.
+    position: u64,
+    /// When it was pushed, in cycles.
+    at: u64,
+    /// The one before it was such a one, too, and long ago.
+    calm: bool,
+}
+
+/// Messages that are waited for one by one, and come further apart than this many cycles, are no stream: it
+/// pays to spend a quarter of it on handing each on.
+const CALM: u64 = 600;
 
 impl Pusher {
     pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
@@ -29,7 +46,7 @@ impl Pusher {
         free.into_iter().for_each(|hand| member.own().put_back(hand));
         let hand = if member.is_queued() { None } else { member.own().take_out() };
         let tail = hint(&slots.here().cursors().producer);
-        let mut pusher = Self { member, slots, hand, tail, pushed: 0 };
+        let mut pusher = Self { member, slots, hand, tail, pushed: 0, lone: Lone::default() };
         // If the ring is full, with the first push that finds room.
         let _ = pusher.prepare();
         Ok(pusher)
@@ -89,13 +106,30 @@ impl Pusher {
     pub(super) fn publish(&mut self) -> Result<(), RingError> {
         let Some(hand) = &mut self.hand else { return Err(RingError::Full) };
         let memory = self.slots.here();
+        let (slot, position) = (hand.slot().0, self.tail);
         hand.stamp(memory, false);
         if !hand.push_at_once(memory, &mut self.tail) {
             self.search()?;
+        } else if memory.is_alone(position, self.lone.position == position) {
+            self.hand_on(slot);
         }
         self.pushed = self.pushed.wrapping_add(1);
         self.member.tell(&self.slots.here().cursors().state.consumer_waits, 1);
         Ok(())
+    }
+
+    /// All that was there had been taken. If it is so message after message, and they come slowly, somebody
+    /// waits for each of them: its line is sent towards him (a hint; the slot is no longer mine).
+    #[cold]
+    #[inline(never)]
+    fn hand_on(&mut self, slot: u32) {
+        let Lone { position, at, calm } = self.lone;
+        let again = position == self.tail.wrapping_sub(1);
+        if again && calm {
+            self.slots.here().hand_on(slot);
+        }
+        let now = cycles();
+        self.lone = Lone { position: self.tail, at: now, calm: again && now.saturating_sub(at) > CALM };
     }
 
     /// The long way.
@@ -148,7 +182,7 @@ impl Pusher {
     #[cold]
     #[inline(never)]
     pub(super) fn wait_and_publish(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
-        let Self { member, slots, hand, tail, pushed } = self;
+        let Self { member, slots, hand, tail, pushed, .. } = self;
         let Some(hand) = hand else { return Err(RingError::Full) };
         wait::again(&*member, &member.waiter(*pushed, deadline), || {
             let memory = slots.here();
