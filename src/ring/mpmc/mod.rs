@@ -236,7 +236,7 @@ impl Hand {
         // Release: SYNC(intent), pairs with the Acquire loads in `repair`: who sees this intent, and not
         // the one before, sees my stamp. The CAS, a Release too, comes after it.
         line.now.store(now.0, Ordering::Release);
-        // AcqRel: SYNC(entry), pairs with the Acquire loads in `Walk` and `repair`, and with the other
+        // AcqRel: SYNC(entry), pairs with the Acquire loads in `walk` and `repair`, and with the other
         // CASes: who takes my slot sees what I wrote into it, and I see what is in theirs.
         let done = memory
             .entry(position)
