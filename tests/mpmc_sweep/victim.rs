@@ -78,8 +78,8 @@ impl Victim {
         }
     }
 
-    /// To the end of its next system call. `false`: it has come to its second mark. Those of the allocator do
-    /// not count: how many there are depends on the heap that it was forked with.
+    /// To the end of its next system call. `false`: it has come to its second mark. Those that map
+    /// memory do not count: how many the allocator makes depends on the heap that it was forked with.
     pub(crate) fn skip_call(&mut self) -> nix::Result<bool> {
         const OF_THE_HEAP: [i64; 4] = [libc::SYS_brk, libc::SYS_mmap, libc::SYS_munmap, libc::SYS_mremap];
         loop {

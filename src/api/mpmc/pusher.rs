@@ -20,7 +20,6 @@ pub(super) struct Pusher {
     hand: Option<Hand>,
     /// Where I have pushed last: a hint.
     tail: u64,
-    pushed: u64,
     lone: Lone,
 }
 
@@ -46,7 +45,7 @@ impl Pusher {
         free.into_iter().for_each(|hand| member.own().put_back(hand));
         let hand = if member.is_queued() { None } else { member.own().take_out() };
         let tail = hint(&slots.here().cursors().producer);
-        let mut pusher = Self { member, slots, hand, tail, pushed: 0, lone: Lone::default() };
+        let mut pusher = Self { member, slots, hand, tail, lone: Lone::default() };
         // If the ring is full, with the first push that finds room.
         let _ = pusher.prepare();
         Ok(pusher)
@@ -113,7 +112,6 @@ impl Pusher {
         } else if memory.is_alone(position, self.lone.position == position) {
             self.hand_on(slot);
         }
-        self.pushed = self.pushed.wrapping_add(1);
         self.member.tell(&self.slots.here().cursors().state.consumer_waits, 1);
         Ok(())
     }
@@ -182,14 +180,13 @@ impl Pusher {
     #[cold]
     #[inline(never)]
     pub(super) fn wait_and_publish(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
-        let Self { member, slots, hand, tail, pushed, .. } = self;
+        let Self { member, slots, hand, tail, .. } = self;
         let Some(hand) = hand else { return Err(RingError::Full) };
-        wait::again(&*member, &member.waiter(*pushed, deadline), || {
+        wait::again(&*member, &member.waiter(*tail, deadline), || {
             let memory = slots.here();
             hand.stamp(memory, false);
             not_yet(hand.try_push(memory, tail, Message::New))
         })?;
-        *pushed = pushed.wrapping_add(1);
         self.member.wake(Role::Consumer);
         Ok(())
     }
@@ -198,8 +195,8 @@ impl Pusher {
     pub(super) fn wait_for_room(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         self.member.check()?;
         loop {
-            let Self { member, slots, tail, pushed, .. } = self;
-            wait::until(&*member, &member.waiter(*pushed, deadline), || {
+            let Self { member, slots, tail, .. } = self;
+            wait::until(&*member, &member.waiter(*tail, deadline), || {
                 not_yet(look_for_room(slots.here(), tail))
             })?;
             match self.slot() {

@@ -134,7 +134,7 @@ impl Taker {
         Ok(self.copy(taken, read))
     }
 
-    /// The same; waits while there is none. Blocking.
+    /// As [`try_pop`](Taker::try_pop); waits while there is none. Blocking.
     #[inline(always)]
     pub(super) fn pop<R>(
         &mut self,
@@ -228,18 +228,16 @@ impl Taker {
     #[inline(never)]
     fn wait_and_take(&mut self, deadline: Option<u64>) -> Result<Taken, RingError> {
         loop {
-            let closed = match self.wait_for_one(deadline) {
+            match self.wait_for_one(deadline) {
                 Ok(Some(again)) => return Ok(self.count(Taken::Own(again))),
-                Ok(None) => false,
-                // There may be something with the dead; the next line looks.
-                Err(RingError::Closed) => true,
+                // There may be something with the dead, or with my own; the next line looks.
+                Ok(None) | Err(RingError::Closed) => {}
                 Err(e) => return Err(e),
-            };
+            }
             match self.try_take() {
-                // Others were faster; or it cannot be told now whether the dead hold anything.
                 Err(RingError::Empty) if self.member.is_over(deadline) => return Err(RingError::TimedOut),
-                Err(RingError::Empty) if closed => self.member.pause(deadline),
-                Err(RingError::Empty) => {}
+                // It cannot be told now whether they hold anything, or it is on its way.
+                Err(RingError::Empty) => self.member.pause(deadline),
                 Err(e) => {
                     // If I was woken, it was for a message that is still there.
                     self.member.wake(Role::Consumer);

@@ -55,7 +55,6 @@ pub(super) struct WordPusher {
     blocks: Blocks,
     /// Where I have pushed last: a hint.
     tail: u64,
-    pushed: u64,
 }
 
 impl WordPusher {
@@ -64,14 +63,14 @@ impl WordPusher {
         let (member, _) = Member::join(region, Role::Producer)?;
         let blocks = Blocks::resume(view.here(), member.own().seat(), view.here().blocks_per_seat());
         let tail = hint(&view.here().cursors().producer);
-        Ok(Self { member, view, blocks, tail, pushed: 0 })
+        Ok(Self { member, view, blocks, tail })
     }
 
     #[inline(always)]
     pub(super) fn try_push<T: Payload>(&mut self, item: &T) -> Result<(), RingError> {
         self.member.check()?;
         self.push_one(to_word(item))?;
-        self.count(1);
+        self.tell(1);
         Ok(())
     }
 
@@ -87,8 +86,7 @@ impl WordPusher {
     }
 
     #[inline(always)]
-    fn count(&mut self, pushed: usize) {
-        self.pushed = self.pushed.wrapping_add(pushed as u64);
+    fn tell(&self, pushed: usize) {
         self.member.tell(&self.view.here().cursors().state.consumer_waits, pushed);
     }
 
@@ -100,11 +98,11 @@ impl WordPusher {
         item: &T,
         deadline: Option<u64>,
     ) -> Result<(), RingError> {
-        let Self { member, view, tail, pushed, .. } = self;
+        let Self { member, view, tail, .. } = self;
         let view = view.here();
         let word = to_word(item);
-        wait::again(&*member, &member.waiter(*pushed, deadline), || not_yet(try_push(view, tail, word)))?;
-        self.count(1);
+        wait::again(&*member, &member.waiter(*tail, deadline), || not_yet(try_push(view, tail, word)))?;
+        self.tell(1);
         Ok(())
     }
 
@@ -123,7 +121,7 @@ impl WordPusher {
             match self.push_some(&left[..run]) {
                 Ok((n, more)) => {
                     pushed += n;
-                    self.count(n);
+                    self.tell(n);
                     if !more {
                         break;
                     }
@@ -166,9 +164,9 @@ impl WordPusher {
 
     pub(super) fn wait_for_room(&mut self, deadline: Option<u64>) -> Result<(), RingError> {
         self.member.check()?;
-        let Self { member, view, tail, pushed, .. } = self;
+        let Self { member, view, tail, .. } = self;
         let view = view.here();
-        wait::until(&*member, &member.waiter(*pushed, deadline), || not_yet(look_for_room(view, tail)))?;
+        wait::until(&*member, &member.waiter(*tail, deadline), || not_yet(look_for_room(view, tail)))?;
         // If I was woken, it was for room that is still there.
         self.member.wake(Role::Producer);
         Ok(())

@@ -253,7 +253,7 @@ impl Blocks {
 /// Whether an entry has this block, if it was put there at this position.
 fn is_there(memory: impl Memory, position: u64, block: u32) -> bool {
     let bits = memory.capacity_bits();
-    // Acquire: SYNC(entry), pairs with the exchanges in `try_take`: who took the last message has read it.
+    // Acquire: SYNC(entry), pairs with the exchanges in `take_at`: who took the last message has read it.
     let entry = Entry(memory.entry(position).load(Ordering::Acquire));
     let full = stage_for_push(position, bits).wrapping_add(1);
     let there =
@@ -285,7 +285,7 @@ pub(crate) fn try_push_batch(
         memory.block_at(block).store(at, Ordering::Relaxed);
         blocks.at[blocks.next as usize] = at;
         let new = entry.filled(Content::Batch { block, left: n }.word());
-        // AcqRel: SYNC(entry), as in `try_push`: the block is written.
+        // AcqRel: SYNC(entry), as in `push_at`: the block is written.
         let done = memory
             .entry(walk.position())
             .compare_exchange(entry.0, new.0, Ordering::AcqRel, Ordering::Relaxed)

@@ -79,6 +79,9 @@ pub(crate) struct Hand {
     cur: Op,
     slot: OwnedSlot,
     held: bool,
+    /// My stamp is on my slot, and I have not given the slot away since.
+    #[cfg(debug_assertions)]
+    stamped: bool,
 }
 
 impl Hand {
@@ -101,7 +104,14 @@ impl Hand {
     /// A hand that was taken apart: there is one for each number.
     pub(crate) fn from_parts((number, cur, held): (u32, u64, bool)) -> Self {
         let cur = Op(cur);
-        Self { number, cur, slot: OwnedSlot(cur.slot()), held }
+        Self {
+            number,
+            cur,
+            slot: OwnedSlot(cur.slot()),
+            held,
+            #[cfg(debug_assertions)]
+            stamped: false,
+        }
     }
 
     /// Whether the slot has a message that was taken and not released.
@@ -112,11 +122,15 @@ impl Hand {
 
     /// Stamps my slot. After the payload, before the intent.
     #[inline(always)]
-    pub(crate) fn stamp(&self, memory: impl Memory, redelivered: bool) {
+    pub(crate) fn stamp(&mut self, memory: impl Memory, redelivered: bool) {
         let header = SlotHeader::owned_by(self.number, redelivered);
         // Release: SYNC(stamp), pairs with the Acquire load in `repair`: who sees this stamp sees that
         // the operation before is finished.
         memory.header(self.slot.0).store(header.0, Ordering::Release);
+        #[cfg(debug_assertions)]
+        {
+            self.stamped = true;
+        }
     }
 
     /// Pushes something new from my slot, stamped, where the last push was, if nobody has pushed since, there
@@ -232,6 +246,8 @@ impl Hand {
     /// Intent, CAS, `cur`.
     #[inline(always)]
     fn exchange(&mut self, memory: impl Memory, position: u64, old: Entry, new: Entry, now: Op) -> bool {
+        #[cfg(debug_assertions)]
+        assert!(self.stamped, "the stamp comes before the intent");
         let line = memory.hand(self.number);
         // Release: SYNC(intent), pairs with the Acquire loads in `repair`: who sees this intent, and not
         // the one before, sees my stamp. The CAS, a Release too, comes after it.
@@ -247,6 +263,10 @@ impl Hand {
             line.cur.store(now.0, Ordering::Release);
             self.cur = now;
             self.slot = OwnedSlot(now.slot());
+            #[cfg(debug_assertions)]
+            {
+                self.stamped = false;
+            }
         }
         done
     }

@@ -16,7 +16,7 @@
 //! next one, who comes to the same verdict.
 
 use super::{Hand, Memory};
-use crate::layout::exchange::{Entry, Op, OpKind, OwnedSlot, SlotHeader};
+use crate::layout::exchange::{Entry, Op, OpKind, SlotHeader};
 use crate::ring::RingError;
 use crate::sync::Ordering;
 
@@ -64,7 +64,7 @@ pub(crate) fn finish(memory: impl Memory, number: u32) -> Result<(Hand, Verdict)
     }
     // Acquire: SYNC(rel), pairs with the Release in `release`.
     let held = cur.kind() == Some(OpKind::Pop) && line.rel.load(Ordering::Acquire) != cur.0;
-    let hand = Hand { number, cur, slot: OwnedSlot(cur.slot()), held };
+    let mut hand = Hand::from_parts((number, cur.0, held));
     // What it holds is marked from now on.
     hand.stamp(memory, held);
     Ok((hand, verdict))

@@ -146,8 +146,8 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
     fn adaptive(&mut self) -> Result<T, RingError> {
         let (host, state) = (self.host, self.host.state());
         let started = host.now();
-        self.look_away(started);
-        if let Some(done) = self.spin(started)? {
+        let back = self.look_away(started);
+        if let Some(done) = self.spin(back)? {
             state.found_awake();
             return Ok(done);
         }
@@ -158,18 +158,20 @@ impl<T, H: Host, A: FnMut() -> Result<Option<T>, RingError>> Wait<'_, H, A> {
         result
     }
 
-    /// Slips: in a stream, leaves the lines to the peer for a moment.
-    fn look_away(&self, now: u64) {
+    /// Slips: in a stream, leaves the lines to the peer for a moment. What time it is then.
+    fn look_away(&self, now: u64) -> u64 {
         let state = self.host.state();
         let slip = state.slip(now, self.waiter.position);
-        if slip > 0 {
-            let end = self.at_most(now.saturating_add(slip));
-            count(&state.counts.slips, 1);
-            count(&state.counts.slipped, end.saturating_sub(now));
-            while self.host.now() < end {
-                pause();
-            }
+        if slip == 0 {
+            return now;
         }
+        let end = self.at_most(now.saturating_add(slip));
+        count(&state.counts.slips, 1);
+        count(&state.counts.slipped, end.saturating_sub(now));
+        while self.host.now() < end {
+            pause();
+        }
+        end
     }
 
     fn spin(&mut self, started: u64) -> Result<Option<T>, RingError> {

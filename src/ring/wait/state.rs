@@ -13,8 +13,8 @@ const STREAM_OF_MANY: u64 = 300;
 const SLIP_MIN: u64 = 125;
 /// And this long at most: what a message may wait for a side that looks away.
 const SLIP_MAX: u64 = 1_000;
-/// The same for a producer among many that waits for room: nobody waits for it. It looks away for so long at
-/// most, and not longer than until a quarter of the ring is free.
+/// The same for a producer among many that waits for room: no consumer waits for it. It looks away for so long
+/// at most, and no longer each time if a quarter of the ring has moved on.
 const SLIP_MAX_FOR_ROOM: u64 = 8_000;
 /// How often a stream must run dry again before a side that looked away for nothing does so again.
 const COOL_DOWN: u32 = 64;
@@ -181,7 +181,7 @@ struct Slip {
     stream: Cell<u64>,
     /// The longest look away.
     max: Cell<u64>,
-    /// If so many messages were there, a look away need not be longer.
+    /// If the ring has moved on by so much, a look away need not be longer.
     enough: Cell<u64>,
     /// When this side last had nothing to do, and where it was.
     since: Cell<u64>,

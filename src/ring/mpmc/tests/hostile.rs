@@ -67,7 +67,7 @@ impl Garbage {
 
 /// A hand that is sound, whatever the shared words say: it is private.
 fn sound_hand(heap: &Heap) -> Hand {
-    let hand = Hand::from_parts((0, Op::start((&heap).capacity() as u32).0, false));
+    let mut hand = Hand::from_parts((0, Op::start((&heap).capacity() as u32).0, false));
     hand.stamp(heap, false);
     hand
 }
