@@ -6,6 +6,7 @@
 
 use super::memory::{Act, Got, Heap, Kill, Life, Side};
 use super::{drain, model, sorted};
+use crate::loom_tests::bound;
 use crate::ring::mpmc::repair::Verdict;
 use Act::{HandBack, Push, Release, Take};
 use loom::thread;
@@ -133,14 +134,16 @@ fn a_popper_is_killed() {
 #[test]
 fn one_that_pops_and_pushes_is_killed() {
     let others: &[&[Act]] = &[&[Push(11), Take, Release, Push(12)]];
-    let plan = Plan { before: &[5], victim: &[Take, Release, Push(1)], others, ..PLAN };
+    let preemptions = bound(2, 3);
+    let plan = Plan { preemptions, before: &[5], victim: &[Take, Release, Push(1)], others, ..PLAN };
     kill_everywhere(plan, &ALL);
 }
 
 #[test]
 fn one_that_gives_back_is_killed() {
     let others: &[&[Act]] = &[&[Push(11), Take, Release]];
-    let plan = Plan { before: &[5], victim: &[Take, HandBack, Take], others, ..PLAN };
+    let preemptions = bound(2, 3);
+    let plan = Plan { preemptions, before: &[5], victim: &[Take, HandBack, Take], others, ..PLAN };
     kill_everywhere(plan, &ALL);
 }
 

@@ -5,6 +5,7 @@
 mod memory;
 mod takeover;
 
+use crate::loom_tests::bound;
 use crate::ring::RingError;
 use loom::sync::Arc;
 use loom::thread;
@@ -88,7 +89,7 @@ fn crowd(capacity: u32, per_seat: u32, preemptions: usize, programs: &'static [&
 #[test]
 fn two_producers() {
     crowd(1, 1, 3, &[&[Push(1)], &[Push(11)], &[Take(1), Take(1)]]);
-    crowd(2, 1, 3, &[&[Push(1), Push(2)], &[Push(11)], &[Take(1), Take(1)]]);
+    crowd(2, 1, bound(2, 3), &[&[Push(1), Push(2)], &[Push(11)], &[Take(1), Take(1)]]);
 }
 
 #[test]
