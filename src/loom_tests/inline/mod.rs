@@ -107,7 +107,7 @@ fn two_consumers_of_one_batch() {
 
 #[test]
 fn two_producers_two_consumers() {
-    crowd(1, 1, 2, &[&[Batch(&[1, 2]), Push(3)], &[Push(11)], &[Take(1)], &[Take(2), Take(1)]]);
+    crowd(1, 1, bound(1, 2), &[&[Batch(&[1, 2]), Push(3)], &[Push(11)], &[Take(1)], &[Take(2), Take(1)]]);
 }
 
 /// A block goes round: it is written again when the last message was taken.
