@@ -50,7 +50,6 @@ pub(crate) struct Member {
     followed: Cell<(u32, bool)>,
     /// Messages that dead consumers held, and that this handle is to see to.
     queue: RefCell<VecDeque<Held>>,
-    queued: Cell<bool>,
     /// Something is queued, or a seat is adopted: one look for both.
     busy: Cell<bool>,
     /// Seats of the dead of which this handle has given a message away, and may have to see to another.
@@ -89,7 +88,6 @@ impl Member {
             untold: Cell::new(None),
             mourned: Cell::new(0),
             followed: Cell::default(),
-            queued: Cell::new(false),
             busy: Cell::new(false),
             queue: RefCell::default(),
             adopted: RefCell::default(),
@@ -191,27 +189,23 @@ impl Member {
     }
 
     /// Whether there is something in the queue.
-    #[inline(always)]
     pub(crate) fn is_queued(&self) -> bool {
-        self.queued.get()
+        !self.queue.borrow().is_empty()
     }
 
     pub(crate) fn dequeue(&self) -> Option<Held> {
-        let mut queue = self.queue.borrow_mut();
-        let held = queue.pop_front();
-        self.queued.set(!queue.is_empty());
+        let held = self.queue.borrow_mut().pop_front();
         self.see_whether_busy();
         held
     }
 
     pub(crate) fn enqueue(&self, held: Held) {
         self.queue.borrow_mut().push_back(held);
-        self.queued.set(true);
         self.busy.set(true);
     }
 
     fn see_whether_busy(&self) {
-        self.busy.set(self.queued.get() || !self.adopted.borrow().is_empty());
+        self.busy.set(self.is_queued() || !self.adopted.borrow().is_empty());
     }
 
     /// Whether there may be something to be seen to before the ring: two loads.

@@ -25,6 +25,14 @@ pub(super) enum Taken {
     Again,
 }
 
+/// One message out of the ring; `Closed` if none can come any more. Whether it was taken before.
+fn pop(hand: &mut Hand, memory: Exchange<'_>, head: &mut u64) -> Result<bool, RingError> {
+    match hand.try_pop(memory, head) {
+        Err(RingError::Empty) => closing::look_again(&memory.cursors().state, || hand.try_pop(memory, head)),
+        other => other,
+    }
+}
+
 /// A consumer's seat, and the hand that it pops with.
 pub(super) struct Taker {
     pub(super) member: Member,
@@ -74,14 +82,7 @@ impl Taker {
     #[inline(never)]
     fn search(&mut self) -> Result<Taken, RingError> {
         let Some(hand) = &mut self.hand else { return Err(RingError::HandsFull) };
-        let (memory, head) = (self.slots.here(), &mut self.head);
-        let popped = match hand.try_pop(memory, head) {
-            Err(RingError::Empty) => {
-                closing::look_again(&memory.cursors().state, move || hand.try_pop(memory, head))
-            }
-            other => other,
-        };
-        popped.map(Taken::Own)
+        pop(hand, self.slots.here(), &mut self.head).map(Taken::Own)
     }
 
     /// What is to be seen to before the ring, if there is anything; and a hand, if there is a free one.
@@ -259,13 +260,7 @@ impl Taker {
             if member.has_again() {
                 return Ok(Some(None));
             }
-            let popped = match hand.try_pop(memory, head) {
-                Err(RingError::Empty) => {
-                    closing::look_again(&memory.cursors().state, || hand.try_pop(memory, head))
-                }
-                other => other,
-            };
-            Ok(not_yet(popped)?.map(Some))
+            Ok(not_yet(pop(hand, memory, head))?.map(Some))
         })
     }
 
