@@ -37,6 +37,22 @@ pub fn syscall_entered(pid: Pid) -> nix::Result<Option<u64>> {
     Ok(Some(unsafe { info.u.entry.nr }))
 }
 
+/// What the system call has returned at whose exit a process stopped.
+pub fn syscall_returned(pid: Pid) -> nix::Result<i64> {
+    let info = ptrace::syscall_info(pid)?;
+    assert_eq!(info.op, libc::PTRACE_SYSCALL_INFO_EXIT, "at the exit of a call");
+    // SAFETY: `op` says that the kernel filled in the `exit` variant.
+    Ok(unsafe { info.u.exit.sval })
+}
+
+/// Whether it has stopped by now. Does not wait, and leaves the stop to [`wait`].
+pub fn has_stopped(pid: Pid) -> nix::Result<bool> {
+    use nix::sys::wait::{Id, waitid};
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+    let status = waitid(Id::Pid(pid), flags | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL)?;
+    Ok(status != WaitStatus::StillAlive)
+}
+
 /// Why tracing does not work here, if it does not.
 pub fn refused(e: Errno) -> String {
     format!("ptrace is not permitted here ({e}): a container without CAP_SYS_PTRACE, or Yama")

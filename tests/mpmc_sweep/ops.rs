@@ -4,8 +4,9 @@ use crate::clock;
 use crate::common::TestName;
 use crate::harness::Shared;
 use crate::stops;
+use crate::victim::Arrival;
 use nix::sys::signal::{Signal, raise};
-use segring::{RingError, Trusted, mpmc};
+use segring::{RingError, Trusted, WaitStats, WaitStrategy, mpmc};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
@@ -31,13 +32,21 @@ pub(crate) enum Op {
     PushWakes,
     PushToFull,
     PushWaits,
+    /// There is room when it sleeps.
+    PushSleeps,
     Publish,
     Close,
     LeaveProducer,
     JoinProducer,
     TryPop,
+    /// The ring was full, and a producer sleeps.
+    PopWakes,
     PopEmpty,
     PopWaits,
+    /// A message comes while it waits: see [`Arrival`].
+    PopPolls,
+    PopParks,
+    PopSleeps,
     /// With a message in hand already.
     Take,
     Release,
@@ -55,18 +64,23 @@ pub(crate) enum Op {
 }
 
 /// The ones that need no dead seat.
-pub(crate) const OPS: [Op; 18] = [
+pub(crate) const OPS: [Op; 23] = [
     Op::TryPush,
     Op::PushWakes,
     Op::PushToFull,
     Op::PushWaits,
+    Op::PushSleeps,
     Op::Publish,
     Op::Close,
     Op::LeaveProducer,
     Op::JoinProducer,
     Op::TryPop,
+    Op::PopWakes,
     Op::PopEmpty,
     Op::PopWaits,
+    Op::PopPolls,
+    Op::PopParks,
+    Op::PopSleeps,
     Op::Take,
     Op::Release,
     Op::HandBack,
@@ -88,8 +102,10 @@ pub(crate) struct Scene {
     pub(crate) pushes: bool,
     /// After that the ring is filled up.
     pub(crate) topped_up: bool,
-    /// Somebody seems to sleep until a message comes.
+    /// Somebody seems to sleep: until there is room, if it is topped up, or else until a message comes.
     pub(crate) sleeper: bool,
+    /// What it waits for comes then, and that is its mark.
+    pub(crate) arrival: Option<Arrival>,
 }
 
 impl Op {
@@ -102,9 +118,14 @@ impl Op {
             Self::PushWakes => Scene { sleeper: true, ..producer(1) },
             Self::Publish => producer(0),
             Self::PushToFull | Self::PushWaits => producer(3),
+            Self::PushSleeps => Scene { arrival: Some(Arrival::Asleep), ..producer(3) },
             Self::Close | Self::LeaveProducer => producer(1),
             Self::TryPop => consumer(4, 0),
+            Self::PopWakes => Scene { topped_up: true, sleeper: true, ..consumer(4, 0) },
             Self::PopEmpty | Self::PopWaits => consumer(1, 0),
+            Self::PopPolls => Scene { arrival: Some(Arrival::Polling), ..consumer(1, 0) },
+            Self::PopParks => Scene { arrival: Some(Arrival::Parking), ..consumer(1, 0) },
+            Self::PopSleeps => Scene { arrival: Some(Arrival::Asleep), ..consumer(1, 0) },
             Self::Take | Self::Release | Self::HandBack | Self::LeaveConsumer => consumer(3, 1),
             Self::HandBackToFull | Self::LeaveOwing => Scene { topped_up: true, ..consumer(3, 1) },
             Self::JoinProducer | Self::JoinConsumer => Scene { filled: 2, ..none },
@@ -115,12 +136,18 @@ impl Op {
     /// Pushes a message of its own, if it can.
     pub(crate) fn pushes(self) -> bool {
         let tries = matches!(self, Self::TryPush | Self::PushWakes | Self::PushToFull);
-        tries || matches!(self, Self::PushWaits | Self::Publish)
+        tries || matches!(self, Self::PushWaits | Self::PushSleeps | Self::Publish)
     }
 
     /// Takes a message out of the ring, if there is one.
     pub(crate) fn takes(self) -> bool {
-        matches!(self, Self::TryPop | Self::PopEmpty | Self::PopWaits | Self::Take)
+        let tries = matches!(self, Self::TryPop | Self::PopWakes | Self::PopEmpty | Self::Take);
+        tries || self == Self::PopWaits || self.gets_in_a_wait()
+    }
+
+    /// Takes what came while it waited; if others did, it waits on, without limit.
+    pub(crate) fn gets_in_a_wait(self) -> bool {
+        matches!(self, Self::PopPolls | Self::PopParks | Self::PopSleeps)
     }
 
     /// Thousands of instructions of system calls and of reading `/proc`.
@@ -204,12 +231,14 @@ fn trusted(ring: &Ring) -> (Trusted<mpmc::Consumer<Item>>, Vec<mpmc::Job<Item>>)
 
 /// The victim: attaches, prepares, stops, does it, stops. It leaves nothing in order.
 pub(crate) fn act(op: Op, name: &TestName, report: &Shared<Report>) {
-    clock::inject();
+    let scene = op.scene();
+    if scene.arrival != Some(Arrival::Asleep) {
+        clock::inject();
+    }
     stops::begin();
     let ring = Ring::builder(name.name()).attach().expect("attach");
-    let scene = op.scene();
     if scene.pushes {
-        act_as_producer(op, &ring, report);
+        act_as_producer(op, scene, &ring, report);
     } else if scene.pops > 0 || op == Op::PopLooks {
         act_as_consumer(op, scene, &ring, report);
     } else {
@@ -225,7 +254,7 @@ pub(crate) fn act(op: Op, name: &TestName, report: &Shared<Report>) {
     std::mem::forget(ring);
 }
 
-fn act_as_producer(op: Op, ring: &Ring, report: &Report) {
+fn act_as_producer(op: Op, scene: Scene, ring: &Ring, report: &Report) {
     // SAFETY: only segring writes here.
     let mut tx = unsafe { ring.producer().expect("a seat").trust_peers() };
     tx.try_push(item(FIRST)).expect("room");
@@ -235,7 +264,9 @@ fn act_as_producer(op: Op, ring: &Ring, report: &Report) {
         Op::TryPush | Op::PushWakes | Op::PushToFull => {
             tx.try_push(second).map_err(|rejected| rejected.error)
         }
-        Op::PushWaits => tx.push_timeout(second, clock::WAIT).map_err(|rejected| rejected.error),
+        Op::PushWaits | Op::PushSleeps => {
+            tx.push_timeout(second, clock::WAIT).map_err(|rejected| rejected.error)
+        }
         Op::Publish => {
             let mut slot = tx.slot().expect("a hand");
             *slot = second;
@@ -250,7 +281,7 @@ fn act_as_producer(op: Op, ring: &Ring, report: &Report) {
     };
     report.end_as(end);
     mark();
-    assert!(report.end() != End::TimedOut || tx.wait_stats().sleeps > 1, "it did not sleep");
+    check_waits(scene.arrival, report.end() == End::TimedOut, tx.wait_stats());
     std::mem::forget(tx);
 }
 
@@ -262,10 +293,14 @@ fn act_as_consumer(op: Op, scene: Scene, ring: &Ring, report: &Report) {
     if op == Op::PopLooks {
         clock::jump();
     }
+    if op == Op::PopPolls {
+        rx.set_wait_strategy(WaitStrategy::Yield);
+    }
     mark();
     let end = match op {
-        Op::TryPop | Op::PopEmpty | Op::PopLooks => rx.try_pop_into(into),
+        Op::TryPop | Op::PopWakes | Op::PopEmpty | Op::PopLooks => rx.try_pop_into(into),
         Op::PopWaits => rx.pop_timeout(clock::WAIT).map(|got| report.note(got)),
+        Op::PopPolls | Op::PopParks | Op::PopSleeps => rx.pop_into(into),
         Op::Take => rx.try_take().map(|job| {
             report.note(*job);
             jobs.push(job);
@@ -288,8 +323,20 @@ fn act_as_consumer(op: Op, scene: Scene, ring: &Ring, report: &Report) {
     };
     report.end_as(end);
     mark();
-    assert!(report.end() != End::TimedOut || rx.wait_stats().sleeps > 1, "it did not sleep");
+    check_waits(scene.arrival, report.end() == End::TimedOut, rx.wait_stats());
     std::mem::forget((rx, jobs));
+}
+
+/// It has waited in the way that was meant. What had come may be gone again when it looks.
+pub(crate) fn check_waits(arrival: Option<Arrival>, timed_out: bool, stats: WaitStats) {
+    let slept = stats.sleeps;
+    match arrival {
+        Some(Arrival::Polling) => assert_eq!((stats.waits, slept), (1, 0), "it slept"),
+        // If it was taken by others, it sleeps after all.
+        Some(Arrival::Parking) => assert_eq!(stats.waits, 1, "it did not wait"),
+        Some(Arrival::Asleep) => assert!(stats.waits == 1 && slept > 0, "it did not sleep"),
+        None => assert!(!timed_out || slept > 1, "it did not sleep"),
+    }
 }
 
 /// Time for those who look, and do not wait.

@@ -53,8 +53,8 @@ impl Repair<'_> {
         let Self { sweep, case, .. } = self;
         let mut world = World::new(sweep.name, sweep.turned);
         // It has joined before, or is to have no other seat.
-        let victim = world.start(case.repair, sweep.name, &sweep.report)?;
-        let mut dead = world.start(case.death.0, sweep.name, &self.dead)?;
+        let victim = world.start(case.repair, sweep.name, &sweep.report)?.expect("none that waits");
+        let mut dead = world.start(case.death.0, sweep.name, &self.dead)?.expect("none that waits");
         if matches!(case.repair, Op::JoinConsumer | Op::JoinProducer) {
             world.take_seats();
         }

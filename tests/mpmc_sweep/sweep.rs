@@ -81,6 +81,9 @@ impl Staged for Stage {
                 world.give_seats();
                 // One that leaves something behind is to be seen to as well.
                 world.go_on(calls, dead + usize::from(op == Op::LeaveOwing), at.steps);
+                if op.gets_in_a_wait() {
+                    world.leave_one();
+                }
                 if running {
                     victim.run_to_mark()?;
                 }
@@ -109,10 +112,14 @@ impl<'a> Sweep<'a> {
     }
 
     pub(crate) fn fresh(&self, op: Op) -> nix::Result<Stage> {
-        let mut world = World::new(self.name, self.turned);
-        let victim = world.start(op, self.name, &self.report)?;
-        let before = world.snapshot();
-        Ok(Stage { world, victim, op, before, dead: 0 })
+        loop {
+            let mut world = World::new(self.name, self.turned);
+            if let Some(victim) = world.start(op, self.name, &self.report)? {
+                let before = world.snapshot();
+                return Ok(Stage { world, victim, op, before, dead: 0 });
+            }
+            world.discard();
+        }
     }
 }
 

@@ -21,8 +21,24 @@ impl Place {
     pub(crate) const MARK: Self = Self { calls: 0, steps: 0 };
 }
 
+/// When that comes which somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// While it has given its core away, between two looks.
+    Polling,
+    /// When it has looked for the last time, and is about to sleep.
+    Parking,
+    /// When it sleeps: it is woken.
+    Asleep,
+}
+
 /// How a child ends that must not be traced.
 const REFUSED: i32 = 100;
+
+fn is_asleep(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+}
 
 /// Stands at its mark, or behind. Killed and reaped on drop.
 pub(crate) struct Victim {
@@ -104,6 +120,33 @@ impl Victim {
             WaitStatus::Stopped(_, Signal::SIGSTOP) => Ok(false),
             other => panic!("the victim ended by itself: {other:?}"),
         }
+    }
+
+    /// On from the mark into a wait; there, `come` happens. Then it stands at the end of the system call that
+    /// it had made. `false`: it was asleep, and something else ended its sleep.
+    pub(crate) fn meet(&mut self, arrival: Arrival, come: impl FnOnce()) -> nix::Result<bool> {
+        let call = if arrival == Arrival::Polling { libc::SYS_sched_yield } else { libc::SYS_futex };
+        loop {
+            assert!(self.run_to_call()?, "it does not wait");
+            if trace::syscall_entered(self.pid)? != Some(call as u64) {
+                continue;
+            }
+            if arrival != Arrival::Asleep {
+                come();
+                assert!(self.run_to_call()?, "the end of its call");
+                return Ok(true);
+            }
+            ptrace::syscall(self.pid, None)?;
+            while !trace::has_stopped(self.pid)? && !is_asleep(self.pid) {}
+            if !trace::has_stopped(self.pid)? {
+                break;
+            }
+            // Nobody has woken it: it looks, and sleeps again.
+            trace::wait(self.pid)?;
+        }
+        come();
+        assert!(matches!(trace::wait(self.pid)?, WaitStatus::PtraceSyscall(_)), "the end of its sleep");
+        Ok(trace::syscall_returned(self.pid)? == 0)
     }
 
     /// To a place in its operation. `false`: it has come to its second mark before.

@@ -109,14 +109,20 @@ impl World {
         self.books.pop(&mut self.rx);
     }
 
-    /// Starts a victim, and notes what it has done until it stands at its mark.
-    pub(crate) fn start(&mut self, op: Op, name: &TestName, report: &Shared<Report>) -> nix::Result<Victim> {
+    /// Starts a victim, and notes what it has done until it stands at its mark. `None`: it does not stand where
+    /// it should: once more, with another ring.
+    pub(crate) fn start(
+        &mut self,
+        op: Op,
+        name: &TestName,
+        report: &Shared<Report>,
+    ) -> nix::Result<Option<Victim>> {
         let scene = op.scene();
         while self.books.queue.len() < scene.filled {
             assert!(self.books.push(&mut self.tx));
         }
         report.clear();
-        let victim = Victim::start(|| ops::act(op, name, report))?;
+        let mut victim = Victim::start(|| ops::act(op, name, report))?;
         let books = &mut self.books;
         books.queue.drain(..scene.pops);
         books.in_hand.extend(books.queue.drain(..scene.holds));
@@ -125,9 +131,17 @@ impl World {
             self.fill();
         }
         if scene.sleeper {
-            self.words.pretend_a_sleeper();
+            self.words.pretend_a_sleeper(scene.topped_up);
         }
-        Ok(victim)
+        let Some(arrival) = scene.arrival else { return Ok(Some(victim)) };
+        let met = victim.meet(arrival, || {
+            if op.pushes() {
+                assert!(self.books.pop(&mut self.rx));
+            } else {
+                self.leave_one();
+            }
+        })?;
+        Ok(met.then_some(victim))
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -265,6 +279,13 @@ impl World {
             Then::Laps => {
                 self.laps(3);
             }
+        }
+    }
+
+    /// A message for somebody who would wait on, if there is none.
+    pub(crate) fn leave_one(&mut self) {
+        if self.books.queue.is_empty() {
+            assert!(self.books.push(&mut self.tx));
         }
     }
 

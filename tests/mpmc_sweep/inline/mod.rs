@@ -55,6 +55,9 @@ impl Staged for Stage {
                 world.note_steps(op, &before);
                 world.give_seats();
                 world.go_on(calls, at.steps);
+                if op.gets_in_a_wait() {
+                    world.leave_one();
+                }
                 if running {
                     victim.run_to_mark()?;
                 }
@@ -68,10 +71,14 @@ impl Staged for Stage {
 }
 
 fn stage(name: &TestName, op: Op, turned: u64, report: &Shared<Report>) -> nix::Result<Stage> {
-    let mut world = World::new(name, op.capacity(), turned);
-    let victim = world.start(op, name, report)?;
-    let before = world.snapshot();
-    Ok(Stage { world, victim, op, before })
+    loop {
+        let mut world = World::new(name, op.capacity(), turned);
+        if let Some(victim) = world.start(op, name, report)? {
+            let before = world.snapshot();
+            return Ok(Stage { world, victim, op, before });
+        }
+        world.discard();
+    }
 }
 
 /// All operations.

@@ -4,9 +4,10 @@
 use crate::clock;
 use crate::common::TestName;
 use crate::harness::Shared;
-use crate::ops::mark;
+use crate::ops::{check_waits, mark};
 use crate::stops;
-use segring::{RingError, mpmc};
+use crate::victim::Arrival;
+use segring::{RingError, WaitStrategy, mpmc};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 pub(crate) type Ring = mpmc::Ring<u64>;
@@ -34,6 +35,8 @@ pub(crate) enum Op {
     PushWakes,
     PushToFull,
     PushWaits,
+    /// There is room when it sleeps.
+    PushSleeps,
     /// Its block has been through the ring before.
     PushBatch,
     /// Of each seat there are two blocks.
@@ -50,6 +53,8 @@ pub(crate) enum Op {
     /// Joins on the seat of a dead one whose batch is in the ring, and pushes a slice.
     TakeOver,
     TryPop,
+    /// The ring was full, and a producer sleeps.
+    PopWakes,
     PopOfBatch,
     PopPart,
     PopRest,
@@ -59,16 +64,21 @@ pub(crate) enum Op {
     PopEmpty,
     PopNone,
     PopWaits,
+    /// A message comes while it waits: see [`Arrival`].
+    PopPolls,
+    PopParks,
+    PopSleeps,
     WaitForMessage,
     LeaveConsumer,
     JoinConsumer,
 }
 
-pub(crate) const OPS: [Op; 25] = [
+pub(crate) const OPS: [Op; 30] = [
     Op::TryPush,
     Op::PushWakes,
     Op::PushToFull,
     Op::PushWaits,
+    Op::PushSleeps,
     Op::PushBatch,
     Op::PushBatchOfTwo,
     Op::PushBatchToFull,
@@ -79,6 +89,7 @@ pub(crate) const OPS: [Op; 25] = [
     Op::JoinProducer,
     Op::TakeOver,
     Op::TryPop,
+    Op::PopWakes,
     Op::PopOfBatch,
     Op::PopPart,
     Op::PopRest,
@@ -87,6 +98,9 @@ pub(crate) const OPS: [Op; 25] = [
     Op::PopEmpty,
     Op::PopNone,
     Op::PopWaits,
+    Op::PopPolls,
+    Op::PopParks,
+    Op::PopSleeps,
     Op::WaitForMessage,
     Op::LeaveConsumer,
     Op::JoinConsumer,
@@ -107,8 +121,10 @@ pub(crate) struct Scene {
     pub(crate) turned: bool,
     /// After that the ring is filled up.
     pub(crate) topped_up: bool,
-    /// Somebody seems to sleep until a message comes.
+    /// Somebody seems to sleep: until there is room, if it is topped up, or else until a message comes.
     pub(crate) sleeper: bool,
+    /// What it waits for comes then, and that is its mark.
+    pub(crate) arrival: Option<Arrival>,
 }
 
 impl Op {
@@ -120,12 +136,17 @@ impl Op {
             Self::TryPush => producer(&[1], 1),
             Self::PushWakes => Scene { sleeper: true, ..producer(&[], 1) },
             Self::PushToFull | Self::PushWaits => producer(&[1, 1, 1], 1),
+            Self::PushSleeps => Scene { arrival: Some(Arrival::Asleep), ..producer(&[1, 1, 1], 1) },
             Self::PushBatch | Self::PushTwoBatches => Scene { turned: true, ..producer(&[], BATCH) },
             Self::PushBatchOfTwo => producer(&[], BATCH),
             Self::PushBatchToFull => Scene { turned: true, topped_up: true, ..producer(&[1], BATCH) },
             Self::PushNoBlock | Self::Close | Self::LeaveProducer => producer(&[1], BATCH),
             Self::TakeOver => Scene { predecessor: true, ..producer(&[1], 0) },
             Self::TryPop => consumer(&[1, 1, 1]),
+            Self::PopWakes => Scene { topped_up: true, sleeper: true, ..consumer(&[1, 1, 1]) },
+            Self::PopPolls => Scene { arrival: Some(Arrival::Polling), ..consumer(&[1]) },
+            Self::PopParks => Scene { arrival: Some(Arrival::Parking), ..consumer(&[1]) },
+            Self::PopSleeps => Scene { arrival: Some(Arrival::Asleep), ..consumer(&[1]) },
             Self::PopOfBatch | Self::PopPart | Self::PopWhole => consumer(&[1, 5, 1]),
             Self::PopRest => Scene { pops: 4, ..consumer(&[1, 5, 1]) },
             Self::PopAll => consumer(&[1, 1, 5, 1]),
@@ -143,7 +164,7 @@ impl Op {
     /// The slice that it pushes; 0: nothing.
     pub(crate) fn pushes(self) -> u64 {
         match self {
-            Self::TryPush | Self::PushWakes | Self::PushToFull | Self::PushWaits => 1,
+            Self::TryPush | Self::PushWakes | Self::PushToFull | Self::PushWaits | Self::PushSleeps => 1,
             Self::PushBatch | Self::PushBatchOfTwo | Self::PushBatchToFull => BATCH,
             Self::PushNoBlock | Self::TakeOver => BATCH,
             Self::PushTwoBatches => TWO,
@@ -159,13 +180,19 @@ impl Op {
     /// The most that it pops; 0: nothing.
     pub(crate) fn pops(self) -> u64 {
         match self {
-            Self::TryPop | Self::PopOfBatch | Self::PopEmpty | Self::PopWaits => 1,
+            Self::TryPop | Self::PopWakes | Self::PopOfBatch | Self::PopEmpty | Self::PopWaits => 1,
+            Self::PopPolls | Self::PopParks | Self::PopSleeps => 1,
             Self::PopPart => 3,
             Self::PopRest => 2,
             Self::PopWhole => BATCH,
             Self::PopAll | Self::PopNone => 10,
             _ => 0,
         }
+    }
+
+    /// Takes what came while it waited; if others did, it waits on, without limit.
+    pub(crate) fn gets_in_a_wait(self) -> bool {
+        matches!(self, Self::PopPolls | Self::PopParks | Self::PopSleeps)
     }
 
     /// Thousands of instructions of system calls and of reading `/proc`.
@@ -235,10 +262,12 @@ impl Report {
 
 /// The victim: attaches, prepares, stops, does it, stops. It leaves nothing in order.
 pub(crate) fn act(op: Op, name: &TestName, report: &Shared<Report>) {
-    clock::inject();
+    let scene = op.scene();
+    if scene.arrival != Some(Arrival::Asleep) {
+        clock::inject();
+    }
     stops::begin();
     let ring = Ring::builder(name.name()).attach().expect("attach");
-    let scene = op.scene();
     if scene.pushes > 0 {
         act_as_producer(op, scene, &ring, report);
     } else if scene.pops > 0 {
@@ -280,7 +309,7 @@ fn act_as_producer(op: Op, scene: Scene, ring: &Ring, report: &Report) {
         Op::TryPush | Op::PushWakes | Op::PushToFull => {
             tx.try_push(second[0]).map(|()| 1).map_err(|rejected| rejected.error)
         }
-        Op::PushWaits => {
+        Op::PushWaits | Op::PushSleeps => {
             tx.push_timeout(second[0], clock::WAIT).map(|()| 1).map_err(|rejected| rejected.error)
         }
         Op::Close => tx.close().map(|()| 0),
@@ -293,7 +322,7 @@ fn act_as_producer(op: Op, scene: Scene, ring: &Ring, report: &Report) {
     };
     report.end_as(end);
     mark();
-    assert!(op != Op::PushWaits || end.is_ok() || tx.wait_stats().sleeps > 1, "it did not sleep");
+    check_waits(scene.arrival, op == Op::PushWaits && end.is_err(), tx.wait_stats());
     std::mem::forget(tx);
 }
 
@@ -301,13 +330,19 @@ fn act_as_consumer(op: Op, scene: Scene, ring: &Ring, report: &Report) {
     let mut rx = ring.consumer().expect("a seat");
     (0..scene.pops).for_each(|_| assert!(number(rx.try_pop().expect("a message")) < FIRST));
     let mut into = [0; 16];
+    if op == Op::PopPolls {
+        rx.set_wait_strategy(WaitStrategy::Yield);
+    }
     mark();
     let end = match op {
         Op::PopWaits => rx.pop_timeout(clock::WAIT).map(|got| {
             into[0] = got;
             1
         }),
-        Op::TryPop | Op::PopOfBatch | Op::PopEmpty => rx.try_pop_into(&mut into[0]).map(|()| 1),
+        Op::TryPop | Op::PopWakes | Op::PopOfBatch | Op::PopEmpty => {
+            rx.try_pop_into(&mut into[0]).map(|()| 1)
+        }
+        Op::PopPolls | Op::PopParks | Op::PopSleeps => rx.pop_into(&mut into[0]).map(|()| 1),
         Op::WaitForMessage => rx.wait_for_message(Some(clock::WAIT)).map(|()| 0),
         Op::LeaveConsumer => {
             drop(rx);
@@ -319,6 +354,6 @@ fn act_as_consumer(op: Op, scene: Scene, ring: &Ring, report: &Report) {
     report.items.iter().zip(into).for_each(|(word, value)| word.store(value, SeqCst));
     report.end_as(end);
     mark();
-    assert!(end != Err(RingError::TimedOut) || rx.wait_stats().sleeps > 1, "it did not sleep");
+    check_waits(scene.arrival, end == Err(RingError::TimedOut), rx.wait_stats());
     std::mem::forget(rx);
 }

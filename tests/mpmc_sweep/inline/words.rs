@@ -44,10 +44,10 @@ impl Words {
         }
     }
 
-    /// As if somebody slept who waits for a message.
-    pub(crate) fn pretend_a_sleeper(&self) {
+    /// As if somebody slept who waits for room, or for a message.
+    pub(crate) fn pretend_a_sleeper(&self, for_room: bool) {
         let state = self.raw.word(104).load(SeqCst) + 2 * LINE;
-        self.raw.half(state + 4).fetch_or(1 << 31, SeqCst);
+        self.raw.half(state + if for_room { 8 } else { 4 }).fetch_or(1 << 31, SeqCst);
     }
 }
 

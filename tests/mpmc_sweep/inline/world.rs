@@ -144,8 +144,14 @@ impl World {
         while self.books.push(&mut self.tx, self.books.calls % 3 == 0) > 0 {}
     }
 
-    /// Starts a victim, and notes what it has done until it stands at its mark.
-    pub(crate) fn start(&mut self, op: Op, name: &TestName, report: &Shared<Report>) -> nix::Result<Victim> {
+    /// Starts a victim, and notes what it has done until it stands at its mark. `None`: it does not stand where
+    /// it should: once more, with another ring.
+    pub(crate) fn start(
+        &mut self,
+        op: Op,
+        name: &TestName,
+        report: &Shared<Report>,
+    ) -> nix::Result<Option<Victim>> {
         let scene = op.scene();
         for n in scene.filled {
             assert_eq!(self.books.push(&mut self.tx, *n > 1), *n);
@@ -155,7 +161,7 @@ impl World {
             self.books.put(BEFORE, BATCH);
         }
         report.clear();
-        let victim = Victim::start(|| ops::act(op, name, report))?;
+        let mut victim = Victim::start(|| ops::act(op, name, report))?;
         (0..scene.pops).for_each(|_| drop(self.books.take(1)));
         self.books.put(FIRST, scene.pushes);
         if scene.turned {
@@ -166,9 +172,17 @@ impl World {
             self.fill();
         }
         if scene.sleeper {
-            self.words.pretend_a_sleeper();
+            self.words.pretend_a_sleeper(scene.topped_up);
         }
-        Ok(victim)
+        let Some(arrival) = scene.arrival else { return Ok(Some(victim)) };
+        let met = victim.meet(arrival, || {
+            if op.pushes() > 0 {
+                assert_eq!(self.books.pop(&mut self.rx, 1), 1);
+            } else {
+                self.leave_one();
+            }
+        })?;
+        Ok(met.then_some(victim))
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -244,6 +258,13 @@ impl World {
             Then::Drain => self.drain(3),
             Then::Fill => self.fill(),
             Then::Laps => self.laps(3),
+        }
+    }
+
+    /// A message for somebody who would wait on, if there is none.
+    pub(crate) fn leave_one(&mut self) {
+        if self.books.queue.is_empty() {
+            assert_eq!(self.books.push(&mut self.tx, false), 1);
         }
     }
 
