@@ -34,8 +34,10 @@ pub struct Measured {
 
 /// First guess of how many messages a run needs.
 const FIRST_GUESS: u64 = 64;
-/// Most by which a guess is raised at once: short runs are measured badly.
-const STEEPEST: f64 = 50.0;
+/// By which a guess is raised.
+const GROWTH: u64 = 8;
+/// A run that takes so many times what one should is long enough to know.
+const LONG: f64 = 30.0;
 /// Part of a run's messages that goes ahead unmeasured, so that pages and caches are warm.
 const WARM_UP_PART: u64 = 10;
 
@@ -86,21 +88,29 @@ fn prepare(cell: Cell, stage: &Stage<'_>, extent: Extent) -> Result<Measured> {
     let most = stage.most(cell)?;
     let messages = match extent.messages.or((most < u64::MAX).then_some(most)) {
         Some(messages) => messages,
-        None => calibrate(&mut pair, extent.run.as_nanos() as f64)?,
+        None => calibrate(extent.run.as_nanos() as f64, |messages| {
+            // The better of two: what stops a run for a while must not be taken for its speed.
+            Ok(pair.go(messages)?.nanoseconds.min(pair.go(messages)?.nanoseconds))
+        })?,
     };
     Ok(Measured { cell, runs: Vec::new(), impossible: None, messages: messages.min(most) })
 }
 
-fn calibrate(pair: &mut Pair<'_>, target: f64) -> Result<u64> {
+/// How many messages take `target` nanoseconds, of which `time` says how long so many take. What does not
+/// depend on their number, as waking all processes, is left out: it may take longer than all messages.
+fn calibrate(target: f64, mut time: impl FnMut(u64) -> Result<u64>) -> Result<u64> {
     let mut messages = FIRST_GUESS;
+    let mut took = time(messages)? as f64;
     loop {
-        // The better of two: what stops a run for a while must not be taken for its speed.
-        let nanoseconds = pair.go(messages)?.nanoseconds.min(pair.go(messages)?.nanoseconds);
-        let factor = target / nanoseconds.max(1) as f64;
-        messages = ((messages as f64 * factor.min(STEEPEST)) as u64).max(FIRST_GUESS);
-        if factor < 4.0 {
-            return Ok(messages);
+        let more = messages * GROWTH;
+        let longer = time(more)? as f64;
+        let of_messages = longer - took;
+        // Else most of it is something else, or it is too short to be measured well.
+        if longer >= took * (GROWTH / 2) as f64 && of_messages >= target / 5.0 || longer > target * LONG {
+            let needed = target * (more - messages) as f64 / of_messages.max(1.0);
+            return Ok((needed as u64).clamp(FIRST_GUESS, more * GROWTH));
         }
+        (messages, took) = (more, longer);
     }
 }
 
@@ -132,6 +142,26 @@ fn order(n: usize, round: u32) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// In nanoseconds: all processes, and each message, give or take.
+    fn calibrated(target: f64, all: f64, each: f64) -> f64 {
+        let mut some = [0.8, 1.0, 1.3, 0.9].into_iter().cycle();
+        let mut time =
+            |messages: u64| Ok(((all + each * messages as f64) * some.next().unwrap_or(1.0)) as u64);
+        calibrate(target, &mut time).unwrap() as f64 * each
+    }
+
+    #[test]
+    fn a_run_has_as_many_messages_as_take_its_time() {
+        for (all, each) in [(0.0, 20.0), (1e4, 5.0), (1e5, 1e3), (1e7, 20.0), (5e7, 1e3), (0.0, 1e5)] {
+            for target in [1.4e7, 7e7] {
+                let took = calibrated(target, all, each);
+                assert!((0.5..2.0).contains(&(took / target)), "{all} {each} {target}: {took}");
+            }
+        }
+        // One takes as long as all should.
+        assert_eq!(calibrated(1.4e7, 0.0, 1e7), FIRST_GUESS as f64 * 1e7);
+    }
 
     #[test]
     fn every_cell_runs_once_in_each_round() {
