@@ -155,6 +155,12 @@ pub fn check_all<const N: usize>(messages: &[[u64; N]], first: u64) -> Result<()
     if all == 0 { Ok(()) } else { mismatch(messages, first) }
 }
 
+/// How many of these, from the first on, are messages `first`, `first + 1`, …, in every byte.
+#[inline(always)]
+pub(crate) fn in_sequence<const N: usize>(messages: &[[u64; N]], first: u64) -> usize {
+    messages.iter().zip(first..).take_while(|(message, seq)| difference(message, *seq) == 0).count()
+}
+
 /// Checks a record that came as bytes.
 ///
 /// # Errors

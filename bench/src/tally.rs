@@ -7,7 +7,7 @@
 //! the sum of their numbers, must be those sent: so nothing was lost, doubled, or made up.
 
 use crate::control::Done;
-use crate::payload::{check, check_ends, number};
+use crate::payload::{check, check_ends, in_sequence, number};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +106,29 @@ impl Tally {
     pub fn take<const N: usize>(&mut self, message: &[u64; N]) -> Result<Came> {
         let seq = number(message[0]);
         check(message, seq)?;
-        self.count(seq)
+        self.count(seq, 1)
+    }
+
+    /// Checks every byte of messages that came together, and counts them: how many end marks are among them.
+    /// Those that follow each other are one step, as a program would take a slice.
+    ///
+    /// # Errors
+    /// As [`Tally::take`].
+    #[inline(always)]
+    pub fn take_all<const N: usize>(&mut self, mut messages: &[[u64; N]]) -> Result<u32> {
+        let mut marks = 0;
+        while let Some(first) = messages.first() {
+            let seq = number(first[0]);
+            let run = in_sequence(messages, seq);
+            if run == 0 {
+                check(first, seq)?;
+            }
+            if self.count(seq, run as u64)? == Came::End {
+                marks += run as u32;
+            }
+            messages = &messages[run..];
+        }
+        Ok(marks)
     }
 
     /// The same, of a message of which only the first and the last word were written.
@@ -117,17 +139,18 @@ impl Tally {
     pub fn take_ends<const N: usize>(&mut self, message: &[u64; N]) -> Result<Came> {
         let seq = number(message[0]);
         check_ends(message, seq)?;
-        self.count(seq)
+        self.count(seq, 1)
     }
 
     #[inline(always)]
-    fn count(&mut self, seq: u64) -> Result<Came> {
+    fn count(&mut self, seq: u64, n: u64) -> Result<Came> {
         let (producer, counter) = (seq >> COUNTER, seq & ((1 << COUNTER) - 1));
         match self.seen.get_mut(producer as usize) {
             Some(seen) if counter >= seen.next => {
-                seen.next = counter + 1;
-                seen.count.messages += 1;
-                seen.count.sum = seen.count.sum.wrapping_add(counter);
+                seen.next = counter + n;
+                seen.count.messages += n;
+                // Of a few, which does not overflow.
+                seen.count.sum = seen.count.sum.wrapping_add(n * counter + n * (n - 1) / 2);
                 Ok(Came::Message)
             }
             seen => unusual(seen, producer, counter),
@@ -248,6 +271,31 @@ mod tests {
         assert_eq!(Tally::new(2).take_ends(&ends).unwrap(), Came::Message);
         ends[6] ^= 1;
         assert!(Tally::new(2).take_ends(&ends).is_err());
+    }
+
+    #[test]
+    fn a_slice_is_counted_as_its_messages_are() {
+        let some = [(0, 3), (0, 4), (0, 5), (1, 0), (1, 1), (0, 6), (0, 9), (1, 2)];
+        let messages = some.map(|(producer, counter)| message(producer, counter));
+        let (mut whole, mut single) = (Tally::new(2), Tally::new(2));
+        assert_eq!(whole.take_all(&messages).unwrap(), 0);
+        messages.iter().for_each(|message| assert_eq!(single.take(message).unwrap(), Came::Message));
+        assert_eq!(whole.counts(), single.counts());
+        // Each of these is old, or unknown, or torn somewhere.
+        assert!(whole.take_all(&messages).is_err());
+        assert!(Tally::new(1).take_all(&messages).is_err());
+        for i in 0..messages.len() {
+            for word in 0..7 {
+                let mut torn = messages;
+                torn[i][word] ^= 1;
+                assert!(Tally::new(2).take_all(&torn).is_err(), "message {i}, word {word}");
+            }
+        }
+        let doubled = [messages[0], messages[1], messages[1]];
+        assert!(Tally::new(2).take_all(&doubled).is_err());
+        let mut marks = [[0; 7]; 3];
+        marks.iter_mut().zip(4..).for_each(|(mark, number)| fill(mark, end_mark(number)));
+        assert_eq!(Tally::new(2).take_all(&[messages[0], marks[0], marks[1], messages[3]]).unwrap(), 2);
     }
 
     #[test]

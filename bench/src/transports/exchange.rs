@@ -312,11 +312,7 @@ impl<const N: usize> Receiver for BulkReceiver<N> {
                 self.rx.wait_for_message(None).context("wait_for_message")?;
             }
             first_time(self.rx.redelivered())?;
-            let mut marks = 0;
-            for message in &self.batch[..popped] {
-                let came = tally.take(message)?;
-                marks += u32::from(came == Came::End);
-            }
+            let marks = tally.take_all(&self.batch[..popped])?;
             if let Some(others) = marks.checked_sub(1) {
                 return self.give_back(others);
             }
