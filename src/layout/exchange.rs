@@ -70,6 +70,12 @@ impl Entry {
         (((self.0 >> STAGE_SHIFT).wrapping_sub(stage) << unused) as i64) >> unused
     }
 
+    /// What lies in this entry if it is in `stage`, and open; if not, more than [`SLOTS_MAX`]. One subtraction.
+    #[inline(always)]
+    pub(crate) fn content_in(self, stage: u64) -> u64 {
+        self.0.wrapping_sub(stage << STAGE_SHIFT)
+    }
+
     /// One stage further: a push puts `slot` in.
     #[inline(always)]
     pub(crate) fn filled(self, slot: u32) -> Self {

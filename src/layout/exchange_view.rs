@@ -195,9 +195,9 @@ impl<'a> Exchange<'a> {
     /// Whether the message before this one has been taken already: somebody may be waiting for this one. Not for
     /// messages of more than a line or two; and into another line of entries it looks only `anywhere`.
     #[inline(always)]
-    pub(crate) fn is_alone(self, position: u64, anywhere: bool) -> bool {
+    pub(crate) fn is_alone(self, position: u64, anywhere: impl FnOnce() -> bool) -> bool {
         let before = position.wrapping_sub(1);
-        (position % ENTRIES_OF_LINE != 0 || anywhere)
+        (position % ENTRIES_OF_LINE != 0 || anywhere())
             && self.places.parts.stride <= ASK_MOST
             && !Entry(self.entry(before).load(Ordering::Relaxed)).is_full()
     }

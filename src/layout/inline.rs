@@ -45,7 +45,13 @@ impl Content {
     /// `None`: nobody writes that (I5).
     #[inline(always)]
     pub(crate) fn of(entry: Entry, blocks: u32) -> Option<Self> {
-        match entry.slot() {
+        Self::of_word(entry.slot(), blocks)
+    }
+
+    /// The same, of where a slot would be.
+    #[inline(always)]
+    pub(crate) fn of_word(word: u32, blocks: u32) -> Option<Self> {
+        match word {
             0 => Some(Self::Value),
             word => {
                 let (left, block) = (word >> LEFT_SHIFT, word & BLOCK_MASK);

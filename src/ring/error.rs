@@ -31,7 +31,8 @@ pub enum RingError {
     /// The time given is over.
     #[error("timed out")]
     TimedOut,
-    /// The ring has been removed: no peer can come any more.
+    /// The ring has been removed, and nobody is on the other side: who is not attached yet cannot come any
+    /// more. A process that is attached still may; who knows of such a one calls again.
     #[error("the ring has been removed")]
     Removed,
     /// This handle was made before a `fork`, by the parent. It stays the parent's: attach anew.

@@ -6,7 +6,7 @@
 //! are larger than all that is pushed.
 
 use segring::spsc::{ByteConsumer, ByteProducer, ByteRing, Consumer, Producer, Ring};
-use segring::{Layout, Payload, RingError, Trusted};
+use segring::{Layout, Payload, RingError, Trusted, mpmc};
 use std::hint::black_box;
 
 /// The most turns that a ring takes without its producer looking at the head.
@@ -93,6 +93,15 @@ hot! {
         grant.release();
         true
     }
+
+    fn hot_many_try_push_u64(tx: &mut mpmc::Producer<u64>, item: u64) -> bool { tx.try_push(item).is_ok() }
+    fn hot_many_try_pop_u64(rx: &mut mpmc::Consumer<u64>) -> Option<u64> { rx.try_pop().ok() }
+    fn hot_many_try_push_56(tx: &mut mpmc::Producer<B56>, item: &B56) -> bool { tx.try_push(*item).is_ok() }
+    fn hot_many_try_pop_56(rx: &mut mpmc::Consumer<B56>) -> Option<B56> { rx.try_pop().ok() }
+    fn hot_many_push_56(tx: &mut mpmc::Producer<B56>, item: &B56) -> Result<(), RingError> { tx.push_ref(item) }
+    fn hot_many_pop_56(rx: &mut mpmc::Consumer<B56>, into: &mut B56) -> bool { rx.pop_into(into).is_ok() }
+    fn hot_many_push_slice(tx: &mut mpmc::Producer<u64>, items: &[u64]) -> bool { tx.push_slice(items) == Ok(64) }
+    fn hot_many_pop_slice(rx: &mut mpmc::Consumer<u64>, into: &mut [u64]) -> bool { rx.pop_slice(into) == Ok(64) }
 }
 
 /// One side of a ring and the function that works on it.
@@ -181,6 +190,13 @@ impl Bench {
         ends
     }
 
+    fn typed_of_many<T: Payload>(&self) -> (mpmc::Producer<T>, mpmc::Consumer<T>) {
+        let ring = mpmc::Ring::<T>::builder(&*self.name).capacity(2 * TURNS).create().expect("a ring");
+        let ends = (ring.producer().expect("a seat"), ring.consumer().expect("a seat"));
+        ring.remove().expect("removed");
+        ends
+    }
+
     fn bytes(&self) -> (ByteProducer, ByteConsumer) {
         let ring = ByteRing::builder(&*self.name).capacity(TURNS * 64).create().expect("a ring");
         let ends = (ring.producer().expect("a seat"), ring.consumer().expect("a seat"));
@@ -205,6 +221,23 @@ impl Bench {
         let (mut tx, mut rx) = self.typed(Layout::Dense, TURNS);
         let (from, mut into) = ([7; 128], [0; 128]);
         self.turns(side!(hot_try_push_1024, &mut tx, &from), side!(hot_try_pop_1024, &mut rx, &mut into));
+    }
+
+    /// There are always some messages in the ring: a push to an empty one looks whether somebody waits.
+    fn many(&self) {
+        let (mut tx, mut rx) = self.typed_of_many::<u64>();
+        (0..4).for_each(|_| tx.try_push(7).expect("room"));
+        self.turns(side!(hot_many_try_push_u64, &mut tx, 7), side!(hot_many_try_pop_u64, &mut rx));
+        let (mut tx, mut rx) = self.typed_of_many();
+        let (from, mut into) = ([7; 7], [0; 7]);
+        (0..4).for_each(|_| tx.try_push_ref(&from).expect("room"));
+        self.turns(side!(hot_many_try_push_56, &mut tx, &from), side!(hot_many_try_pop_56, &mut rx));
+        let (mut tx, mut rx) = self.typed_of_many();
+        (0..4).for_each(|_| tx.push_ref(&from).expect("room"));
+        self.turns(side!(hot_many_push_56, &mut tx, &from), side!(hot_many_pop_56, &mut rx, &mut into));
+        let (mut tx, mut rx) = self.typed_of_many();
+        let (from, mut into) = ([7; 64], [0; 64]);
+        self.turns(side!(hot_many_push_slice, &mut tx, &from), side!(hot_many_pop_slice, &mut rx, &mut into));
     }
 
     fn bulk(&self) {
@@ -262,4 +295,5 @@ fn main() {
     bench.bulk();
     bench.in_place();
     bench.records();
+    bench.many();
 }

@@ -2,14 +2,15 @@
 //!
 //! - Under callgrind, and once more by single steps (ptrace, no tool needed): each operation takes no
 //!   more instructions than [`MEASURED`] says, plus a tenth.
-//! - By single steps: no operation makes a system call or runs a fence, and [`STRICT`] ones make no
-//!   call at all while nothing needs to wait or to be woken.
+//! - By single steps: no operation makes a system call or runs a fence, but one locked instruction in
+//!   those between many ([`MANY`]), and [`STRICT`] ones make no call at all while nothing needs to wait or
+//!   to be woken.
 //! - By objdump: the code of the [`STRICT`] operations has no panic path, refers to nothing but the
 //!   [`COLD`] functions, and has the one fence that is for processes without `membarrier`.
 //!
 //! What is counted is `child.rs`, built by cargo's release profile. To update the numbers (a new
 //! compiler, a shorter path): `cargo test --test hot_path -- --nocapture` prints the table as it must
-//! stand below. They are those of rustc 1.95 on x86-64.
+//! stand below; the larger of the two. They are those of rustc 1.95 on x86-64.
 #![cfg(target_arch = "x86_64")]
 #![allow(unreachable_pub)] // each module is private to this test
 
@@ -42,6 +43,14 @@ const MEASURED: &[(&str, u64)] = &[
     ("hot_bytes_reserve_commit", 100),
     ("hot_bytes_try_pop", 170),
     ("hot_bytes_try_push", 135),
+    ("hot_many_pop_56", 138),
+    ("hot_many_pop_slice", 353),
+    ("hot_many_push_56", 150),
+    ("hot_many_push_slice", 474),
+    ("hot_many_try_pop_56", 147),
+    ("hot_many_try_pop_u64", 63),
+    ("hot_many_try_push_56", 144),
+    ("hot_many_try_push_u64", 70),
     ("hot_pop_slice", 270),
     ("hot_pop_u64", 50),
     ("hot_push_slice", 250),
@@ -75,6 +84,9 @@ const STRICT: &[&str] = &[
     "hot_try_push_1024",
     "hot_try_pop_1024",
 ];
+
+/// Operations between many begin like this.
+const MANY: &str = "hot_many_";
 
 /// Functions of the library that a strict operation may call, off its hot path: the ring looks full;
 /// the peer sleeps; the ring is empty.
@@ -131,10 +143,12 @@ fn the_path_taken() {
         if path.syscalls > 0 {
             wrong.push(format!("{name}: makes a system call"));
         }
-        if path.fences > u64::from(!has_membarrier()) {
+        let exchanges = u64::from(name.starts_with(MANY));
+        if path.fences > exchanges.max(u64::from(!has_membarrier())) {
             wrong.push(format!("{name}: {} fences or locked instructions", path.fences));
         }
-        if STRICT.contains(&name.as_str()) && path.calls > 0 {
+        let slice = name.ends_with("_slice");
+        if (STRICT.contains(&name.as_str()) || name.starts_with(MANY) && !slice) && path.calls > 0 {
             wrong.push(format!("{name}: {} calls that are not inlined", path.calls));
         }
     }

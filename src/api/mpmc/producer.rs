@@ -100,10 +100,7 @@ impl<T: Payload> Producer<T> {
     #[inline(always)]
     pub fn try_push_ref(&mut self, item: &T) -> Result<(), RingError> {
         match &mut self.core {
-            Core::Slots(core) => {
-                write(core, item)?;
-                core.publish()
-            }
+            Core::Slots(core) => core.try_push(|memory, slot| memory.write(slot, item)),
             Core::Words(core) => core.try_push(item),
         }
     }
@@ -116,9 +113,9 @@ impl<T: Payload> Producer<T> {
     /// directly. On a ring of messages of up to 8 bytes ([`Layout::Inline`](crate::Layout::Inline)) up to 64
     /// of them go in as a batch: they appear together, one behind the other, and take one entry. Consumers
     /// share what is in it as if each had been pushed by itself. A producer has as many batches in the ring
-    /// as `capacity / 64`, 1 to 16. Beyond that it looks for up to 8 µs in a call whether consumers take them, if
-    /// they are at work on them, and then pushes one message by itself. Runs of fewer than 4 are pushed one by one. Killed in here, it has
-    /// pushed the first ones, in order, and whole batches only.
+    /// as `capacity / 64`, 1 to 16. Beyond that it looks for up to 8 µs in a call whether consumers take them, and
+    /// then pushes one message by itself; if nobody is at work on them, it pushes all by themselves. So are runs
+    /// of fewer than 4. Killed in here, it has pushed the first ones, in order, and whole batches only.
     ///
     /// # Errors
     /// [`Closed`](RingError::Closed), [`Corrupt`](RingError::Corrupt), [`Forked`](RingError::Forked), if
@@ -149,7 +146,7 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// As [`try_push`](Producer::try_push) but for `Full`; and, while the ring is full,
     /// [`PeerGone`](RingError::PeerGone) when the last consumer has left or died (once, until another
-    /// joins), and [`Removed`](RingError::Removed) when none can come any more.
+    /// joins), and [`Removed`](RingError::Removed) when nobody who is not attached can come any more.
     #[inline]
     pub fn push(&mut self, item: T) -> Result<(), Rejected<T>> {
         self.push_until(&item, |_| None).map_err(|error| Rejected { value: item, error })
@@ -192,7 +189,8 @@ impl<T: Payload> Producer<T> {
         match &mut self.core {
             Core::Slots(core) => {
                 core.wait_for_hand(deadline)?;
-                write(core, item)?;
+                let slot = core.slot()?;
+                core.memory().write(slot, item);
                 core.wait_and_publish(deadline)
             }
             Core::Words(core) => core.wait_and_push(item, deadline),
@@ -224,13 +222,6 @@ impl<T: Payload> Producer<T> {
     }
 
     handle_methods!(core);
-}
-
-#[inline(always)]
-fn write<T: Payload>(core: &mut Pusher, item: &T) -> Result<(), RingError> {
-    let slot = core.slot()?;
-    core.memory().write(slot, item);
-    Ok(())
 }
 
 impl<T: Payload> Trusted<Producer<T>> {

@@ -38,6 +38,22 @@ struct Lone {
 /// pays to spend a quarter of it on handing each on.
 const CALM: u64 = 600;
 
+impl Lone {
+    /// All that was there had been taken. If it is so message after message, and they come slowly, somebody
+    /// waits for each of them: its line is sent towards him (a hint; the slot is no longer mine).
+    #[cold]
+    #[inline(never)]
+    fn hand_on(&mut self, slots: &ExchangeView, slot: u32, tail: u64) {
+        let Self { position, at, calm } = *self;
+        let again = position == tail.wrapping_sub(1);
+        if again && calm {
+            slots.here().hand_on(slot);
+        }
+        let now = cycles();
+        *self = Self { position: tail, at: now, calm: again && now.saturating_sub(at) > CALM };
+    }
+}
+
 impl Pusher {
     pub(super) fn join(region: &Arc<Region>) -> Result<Self, Error> {
         let slots = slots_of(region)?;
@@ -61,10 +77,7 @@ impl Pusher {
     pub(super) fn slot(&mut self) -> Result<u32, RingError> {
         self.member.check()?;
         if self.hand.is_none() {
-            self.prepare().map_err(|e| match e {
-                RingError::Full if self.is_closed() => RingError::Closed,
-                other => other,
-            })?;
+            self.prepare_or_closed()?;
         }
         self.hand.as_ref().map(|hand| hand.slot().0).ok_or(RingError::Full)
     }
@@ -80,6 +93,15 @@ impl Pusher {
         self.member.check().ok()?;
         let slot = self.hand.as_mut()?.slot_mut();
         Some((self.slots.here(), slot))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn prepare_or_closed(&mut self) -> Result<(), RingError> {
+        self.prepare().map_err(|e| match e {
+            RingError::Full if self.is_closed() => RingError::Closed,
+            other => other,
+        })
     }
 
     /// Pushes what the last holder of the seat had taken.
@@ -100,41 +122,46 @@ impl Pusher {
         Ok(())
     }
 
+    /// One message now, written where it will lie. Lock-free.
+    #[inline(always)]
+    pub(super) fn try_push(&mut self, write: impl FnOnce(Exchange<'_>, u32)) -> Result<(), RingError> {
+        self.member.check()?;
+        if self.hand.is_none() {
+            self.prepare_or_closed()?;
+        }
+        self.write_and_publish(write)
+    }
+
     /// Pushes what has been written into the slot. Lock-free.
     #[inline(always)]
     pub(super) fn publish(&mut self) -> Result<(), RingError> {
-        let Some(hand) = &mut self.hand else { return Err(RingError::Full) };
-        let memory = self.slots.here();
-        let (slot, position) = (hand.slot().0, self.tail);
-        hand.stamp(memory, false);
-        if !hand.push_at_once(memory, &mut self.tail) {
-            self.search()?;
-        } else if memory.is_alone(position, self.lone.position == position) {
-            self.hand_on(slot);
-        }
-        self.member.tell(&self.slots.here().cursors().state.consumer_waits, 1);
-        Ok(())
+        self.write_and_publish(|_, _| {})
     }
 
-    /// All that was there had been taken. If it is so message after message, and they come slowly, somebody
-    /// waits for each of them: its line is sent towards him (a hint; the slot is no longer mine).
-    #[cold]
-    #[inline(never)]
-    fn hand_on(&mut self, slot: u32) {
-        let Lone { position, at, calm } = self.lone;
-        let again = position == self.tail.wrapping_sub(1);
-        if again && calm {
-            self.slots.here().hand_on(slot);
+    #[inline(always)]
+    fn write_and_publish(&mut self, write: impl FnOnce(Exchange<'_>, u32)) -> Result<(), RingError> {
+        let Some(hand) = &mut self.hand else { return Err(RingError::Full) };
+        let mine = hand.mine();
+        write(self.slots.here(), mine.slot);
+        let memory = self.slots.here();
+        if !hand.push_at_once(memory, mine, &mut self.tail) {
+            return self.search();
         }
-        let now = cycles();
-        self.lone = Lone { position: self.tail, at: now, calm: again && now.saturating_sub(at) > CALM };
+        let position = self.tail.wrapping_sub(1);
+        if memory.is_alone(position, || self.lone.position == position) {
+            self.lone.hand_on(&self.slots, mine.slot, self.tail);
+        }
+        self.member.tell(&memory.cursors().state.consumer_waits, 1);
+        Ok(())
     }
 
     /// The long way.
     #[inline(never)]
     fn search(&mut self) -> Result<(), RingError> {
         let Some(hand) = &mut self.hand else { return Err(RingError::Full) };
-        hand.try_push(self.slots.here(), &mut self.tail, Message::New)
+        hand.try_push(self.slots.here(), &mut self.tail, Message::New)?;
+        self.member.wake(Role::Consumer);
+        Ok(())
     }
 
     /// Writes and pushes as many as there is room for: how many.
@@ -145,11 +172,7 @@ impl Pusher {
         write: impl Fn(Exchange<'_>, u32, &T),
     ) -> Result<usize, RingError> {
         for (pushed, item) in items.iter().enumerate() {
-            let refused = self.slot().and_then(|slot| {
-                write(self.slots.here(), slot, item);
-                self.publish()
-            });
-            match refused {
+            match self.try_push(|memory, slot| write(memory, slot, item)) {
                 Ok(()) => {}
                 Err(RingError::Full) => return Ok(pushed),
                 // The next call says so.

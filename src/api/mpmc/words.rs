@@ -144,7 +144,7 @@ impl WordPusher {
         !blocks.has_free(view) && blocks.is_worked_on(view)
     }
 
-    /// A batch, or one message: how many, and whether to go on at once.
+    /// A batch, or messages one by one: how many, and whether to go on at once.
     #[inline(always)]
     fn push_some<T: Payload>(&mut self, items: &[T]) -> Result<(usize, bool), RingError> {
         if items.len() < SHORTEST_BATCH {
@@ -157,9 +157,19 @@ impl WordPusher {
         if try_push_batch(view, tail, blocks, n, |block| view.write_batch(block, items))? {
             return Ok((items.len(), true));
         }
-        // All my blocks are in the ring: one more by itself, and then the caller may see.
-        self.push_one(to_word(&items[0]))?;
-        Ok((1, false))
+        // All my blocks are in the ring. If consumers are at work on them, one more by itself, and then the
+        // caller may see; if not, messages one by one cost nobody anything.
+        let alone = self.blocks.is_left_alone();
+        let n = if alone { items.len() } else { 1 };
+        for (pushed, item) in items[..n].iter().enumerate() {
+            match self.push_one(to_word(item)) {
+                Ok(()) => {}
+                // The next call says so.
+                Err(_) if pushed > 0 => return Ok((pushed, false)),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok((n, alone))
     }
 
     pub(super) fn wait_for_room(&mut self, deadline: Option<u64>) -> Result<(), RingError> {

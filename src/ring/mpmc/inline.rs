@@ -23,7 +23,7 @@
 
 use super::closing;
 use super::walk::{self, Entries, Walk};
-use crate::layout::exchange::{Entry, stage_for_push};
+use crate::layout::exchange::{Entry, SLOTS_MAX, stage_for_push};
 use crate::layout::inline::{BLOCKS_MAX, Cell, Content};
 use crate::ring::RingError;
 use crate::sync::{AtomicU64, Ordering};
@@ -45,10 +45,9 @@ pub(crate) trait Memory: Entries {
 #[inline(always)]
 pub(crate) fn push_at_once(memory: impl Memory, tail: &mut u64, value: u64) -> bool {
     let position = *tail;
-    match walk::at_once(memory, position, 0) {
-        Some(entry) if !entry.is_closed() && !walk::is_flagged_closed(memory) => {
-            push_at(memory, tail, position, entry, value)
-        }
+    // An empty entry has nothing.
+    match walk::at_once(memory, position, 0, 1) {
+        Some((entry, _)) if !walk::is_flagged_closed(memory) => push_at(memory, tail, position, entry, value),
         _ => false,
     }
 }
@@ -121,8 +120,8 @@ pub(crate) fn take_at_once(
     read: impl FnOnce(Place),
 ) -> Option<Took> {
     let position = *head;
-    let entry = walk::at_once(memory, position, 1)?;
-    take_at(memory, head, position, entry, most, read)
+    let (entry, content) = walk::at_once(memory, position, 1, SLOTS_MAX)?;
+    take_at(memory, head, position, (entry, content), most, read)
 }
 
 /// The same, wherever the head is. Lock-free. `read` is called again if somebody else was faster.
@@ -146,7 +145,7 @@ pub(crate) fn try_take(
             return Err(RingError::Empty);
         }
         let position = walk.position();
-        if let Some(took) = take_at(memory, walk.kept(), position, entry, most, &mut read) {
+        if let Some(took) = take_at(memory, walk.kept(), position, (entry, entry.slot()), most, &mut read) {
             return Ok(took);
         }
     }
@@ -158,12 +157,12 @@ fn take_at(
     memory: impl Memory,
     head: &mut u64,
     position: u64,
-    entry: Entry,
+    (entry, content): (Entry, u32),
     most: u32,
     read: impl FnOnce(Place),
 ) -> Option<Took> {
     // The place is read after the state, by the Acquire in `walk`; and before the exchange, a Release.
-    let (n, rest) = match Content::of(entry, memory.blocks())? {
+    let (n, rest) = match Content::of_word(content, memory.blocks())? {
         Content::Value => {
             read(Place::Value(memory.cell(position).second()));
             (1, 0)
@@ -237,6 +236,11 @@ impl Blocks {
         }
         self.looks = (self.looks + 1).min(PATIENCE);
         self.looks < PATIENCE
+    }
+
+    /// Whether the last look has found that nobody is at work on it.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.looks >= PATIENCE
     }
 
     /// A block that is in no entry.

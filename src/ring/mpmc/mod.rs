@@ -72,6 +72,14 @@ pub(crate) enum Message {
     Again,
 }
 
+/// What of a hand stays as it is until its exchange has succeeded. By value: fields would be read again after
+/// each access to shared memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Mine {
+    number: u32,
+    pub(crate) slot: u32,
+}
+
 /// A hand's private half.
 #[derive(Debug)]
 pub(crate) struct Hand {
@@ -120,27 +128,44 @@ impl Hand {
         self.held
     }
 
+    #[inline(always)]
+    pub(crate) fn mine(&self) -> Mine {
+        Mine { number: self.number, slot: self.slot.0 }
+    }
+
     /// Stamps my slot. After the payload, before the intent.
     #[inline(always)]
     pub(crate) fn stamp(&mut self, memory: impl Memory, redelivered: bool) {
-        let header = SlotHeader::owned_by(self.number, redelivered);
+        self.stamp_mine(memory, self.mine(), redelivered);
+    }
+
+    #[inline(always)]
+    fn stamp_mine(&mut self, memory: impl Memory, mine: Mine, redelivered: bool) {
+        let header = SlotHeader::owned_by(mine.number, redelivered);
         // Release: SYNC(stamp), pairs with the Acquire load in `repair`: who sees this stamp sees that
         // the operation before is finished.
-        memory.header(self.slot.0).store(header.0, Ordering::Release);
+        memory.header(mine.slot).store(header.0, Ordering::Release);
         #[cfg(debug_assertions)]
         {
             self.stamped = true;
         }
     }
 
-    /// Pushes something new from my slot, stamped, where the last push was, if nobody has pushed since, there
-    /// is room, and the ring is open. `false`: try the long way. Wait-free. `tail` is a private hint.
+    /// Stamps my slot, into which something new is written, and pushes it where the last push was, if nobody has
+    /// pushed since, there is room, and the ring is open. `false`: it is stamped; try the long way. Wait-free.
+    /// `tail` is a private hint.
     #[inline(always)]
-    pub(crate) fn push_at_once(&mut self, memory: impl Memory, tail: &mut u64) -> bool {
+    pub(crate) fn push_at_once(&mut self, memory: impl Memory, mine: Mine, tail: &mut u64) -> bool {
+        self.stamp_mine(memory, mine, false);
+        self.push_stamped(memory, mine, tail)
+    }
+
+    #[inline(always)]
+    fn push_stamped(&mut self, memory: impl Memory, mine: Mine, tail: &mut u64) -> bool {
         let position = *tail;
-        match walk::at_once(memory, position, 0) {
-            Some(entry) if !entry.is_closed() && !walk::is_flagged_closed(memory) => {
-                self.push_at(memory, tail, position, entry)
+        match walk::at_once(memory, position, 0, memory.slot_count().into()) {
+            Some((entry, slot)) if !walk::is_flagged_closed(memory) => {
+                self.push_at(memory, mine, tail, position, (entry, slot))
             }
             _ => false,
         }
@@ -153,7 +178,8 @@ impl Hand {
         tail: &mut u64,
         message: Message,
     ) -> Result<(), RingError> {
-        if message == Message::New && self.push_at_once(memory, tail) {
+        let mine = self.mine();
+        if message == Message::New && self.push_stamped(memory, mine, tail) {
             return Ok(());
         }
         let mut walk = Walk::new(memory, tail, 0);
@@ -170,7 +196,7 @@ impl Hand {
                 closing::announce(memory);
             }
             let position = walk.position();
-            if self.push_at(memory, walk.kept(), position, entry) {
+            if self.push_at(memory, mine, walk.kept(), position, (entry, entry.slot())) {
                 return Ok(());
             }
         }
@@ -178,9 +204,16 @@ impl Hand {
 
     /// Pushes into this entry, if nobody is faster.
     #[inline(always)]
-    fn push_at(&mut self, memory: impl Memory, tail: &mut u64, position: u64, entry: Entry) -> bool {
-        let now = Op::push(position, entry.slot());
-        let done = self.exchange(memory, position, entry, entry.filled(self.slot.0), now);
+    fn push_at(
+        &mut self,
+        memory: impl Memory,
+        mine: Mine,
+        tail: &mut u64,
+        position: u64,
+        (entry, slot): (Entry, u32),
+    ) -> bool {
+        let now = Op::push(position, slot);
+        let done = self.exchange(memory, mine, position, entry, entry.filled(mine.slot), now);
         if done {
             self.held = false;
             memory.ask_ahead(position);
@@ -196,9 +229,9 @@ impl Hand {
     pub(crate) fn pop_at_once(&mut self, memory: impl Memory, head: &mut u64) -> Option<(u32, bool)> {
         debug_assert!(!self.held, "what it holds would be lost");
         let position = *head;
-        let entry = walk::at_once(memory, position, 1)?;
+        let (entry, slot) = walk::at_once(memory, position, 1, memory.slot_count().into())?;
         self.stamp(memory, false);
-        Some((entry.slot(), self.pop_at(memory, head, position, entry)?))
+        Some((slot, self.pop_at(memory, head, position, (entry, slot))?))
     }
 
     /// Takes the oldest message: it is in my slot then, until I [`release`](Hand::release) it. Says
@@ -222,7 +255,7 @@ impl Hand {
                 stamped = true;
             }
             let position = walk.position();
-            if let Some(again) = self.pop_at(memory, walk.kept(), position, entry) {
+            if let Some(again) = self.pop_at(memory, walk.kept(), position, (entry, entry.slot())) {
                 return Ok(again);
             }
         }
@@ -230,25 +263,39 @@ impl Hand {
 
     /// Takes what is in this entry, if nobody is faster. My slot is stamped.
     #[inline(always)]
-    fn pop_at(&mut self, memory: impl Memory, head: &mut u64, position: u64, entry: Entry) -> Option<bool> {
-        memory.ask_for(entry.slot());
-        let now = Op::pop(position, entry.slot());
-        if !self.exchange(memory, position, entry, entry.emptied(self.slot.0), now) {
+    fn pop_at(
+        &mut self,
+        memory: impl Memory,
+        head: &mut u64,
+        position: u64,
+        (entry, slot): (Entry, u32),
+    ) -> Option<bool> {
+        memory.ask_for(slot);
+        let (mine, now) = (self.mine(), Op::pop(position, slot));
+        if !self.exchange(memory, mine, position, entry, entry.emptied(mine.slot), now) {
             return None;
         }
         self.held = true;
         walk::finished(head, position, &memory.cursors().consumer);
         // Relaxed: written before the push, which the CAS has acquired; mine now.
-        let header = memory.header(entry.slot()).load(Ordering::Relaxed);
+        let header = memory.header(slot).load(Ordering::Relaxed);
         Some(SlotHeader(header).is_redelivered())
     }
 
     /// Intent, CAS, `cur`.
     #[inline(always)]
-    fn exchange(&mut self, memory: impl Memory, position: u64, old: Entry, new: Entry, now: Op) -> bool {
+    fn exchange(
+        &mut self,
+        memory: impl Memory,
+        mine: Mine,
+        position: u64,
+        old: Entry,
+        new: Entry,
+        now: Op,
+    ) -> bool {
         #[cfg(debug_assertions)]
         assert!(self.stamped, "the stamp comes before the intent");
-        let line = memory.hand(self.number);
+        let line = memory.hand(mine.number);
         // Release: SYNC(intent), pairs with the Acquire loads in `repair`: who sees this intent, and not
         // the one before, sees my stamp. The CAS, a Release too, comes after it.
         line.now.store(now.0, Ordering::Release);

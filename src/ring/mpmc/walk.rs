@@ -94,14 +94,20 @@ fn skip(position: u64, ahead: u64, bits: u32) -> u64 {
     position.wrapping_add((((ahead - 1) / 2) << bits) + 1)
 }
 
-/// The entry at a position, if it is the one for the next push (stage 0) or pop (1), as it nearly always is
-/// where the last one was: one load. If not, a [`Walk`] finds it, or says why there is none.
+/// The entry at a position, and what lies in it, if it is open, and the one for the next push (stage 0) or pop
+/// (1), as it nearly always is where the last one was: one load, one comparison. If not, a [`Walk`] finds it, or
+/// says why there is none. `contents`: what may lie in it is below this.
 #[inline(always)]
-pub(super) fn at_once(memory: impl Entries, position: u64, stage: u64) -> Option<Entry> {
+pub(super) fn at_once(
+    memory: impl Entries,
+    position: u64,
+    stage: u64,
+    contents: u64,
+) -> Option<(Entry, u32)> {
     // Acquire: SYNC(entry), pairs with the CASes.
     let entry = Entry(memory.entry(position).load(Ordering::Acquire));
-    let due = stage_for_push(position, memory.capacity_bits()) + stage;
-    (entry.ahead_of(due) == 0 && memory.is_sound(entry)).then_some(entry)
+    let content = entry.content_in(stage_for_push(position, memory.capacity_bits()) + stage);
+    (content < contents).then_some((entry, content as u32))
 }
 
 /// The operation at this position has succeeded: the next one begins behind it. Moves the shared hint.

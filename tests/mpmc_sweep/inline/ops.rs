@@ -43,7 +43,7 @@ pub(crate) enum Op {
     PushBatchOfTwo,
     PushBatchToFull,
     PushTwoBatches,
-    /// Its block is in the ring: one message.
+    /// Its block is in the ring, and nobody is at work on it: messages one by one, and there is room for two.
     PushNoBlock,
     /// A batch is in the ring.
     Close,
@@ -174,7 +174,8 @@ impl Op {
 
     /// The entries that it is to fill, by their messages, if nobody comes between.
     pub(crate) fn entries(self) -> Vec<u64> {
-        if matches!(self, Self::PushNoBlock | Self::TakeOver) { vec![1] } else { entries_of(self.pushes()) }
+        let one_by_one = matches!(self, Self::PushNoBlock | Self::TakeOver);
+        if one_by_one { vec![1, 1] } else { entries_of(self.pushes()) }
     }
 
     /// The most that it pops; 0: nothing.
@@ -206,7 +207,6 @@ impl Op {
 pub(crate) fn entries_of(n: u64) -> Vec<u64> {
     match n {
         0 => Vec::new(),
-        // A batch, or one message that found no block.
         1 | 4..=FULL => vec![n],
         _ => {
             assert!(n > FULL && n <= TWO, "{n} of a slice");

@@ -44,6 +44,11 @@ impl Words {
         }
     }
 
+    /// How many entries have something.
+    pub(crate) fn full(&self) -> u64 {
+        self.list(112, 0, 16, self.capacity).iter().filter(|state| **state & 1 << 24 != 0).count() as u64
+    }
+
     /// As if somebody slept who waits for room, or for a message.
     pub(crate) fn pretend_a_sleeper(&self, for_room: bool) {
         let state = self.raw.word(104).load(SeqCst) + 2 * LINE;

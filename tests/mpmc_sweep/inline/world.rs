@@ -17,8 +17,8 @@ type Consumer = mpmc::Consumer<u64>;
 const SEATS: u32 = 5;
 
 /// What must be where.
-#[derive(Default)]
 struct Books {
+    words: Words,
     capacity: usize,
     /// Entry by entry: the messages that nobody has taken.
     queue: VecDeque<VecDeque<u64>>,
@@ -32,6 +32,18 @@ impl Books {
     fn put(&mut self, first: u64, n: u64) {
         if n > 0 {
             self.queue.push_back((first..first + n).collect());
+        }
+    }
+
+    /// The newest messages in the ring: each in an entry, or as large batches as there can be.
+    fn put_new(&mut self, first: u64, n: u64) {
+        let entries = self.words.full() - self.queue.len() as u64;
+        let all = if entries == n { vec![1; n as usize] } else { ops::entries_of(n) };
+        assert_eq!(all.len() as u64, entries, "{n} messages");
+        let mut first = first;
+        for n in all {
+            self.put(first, n);
+            first += n;
         }
     }
 
@@ -63,8 +75,8 @@ impl Books {
         }
         let n = pushed.expect("it is open, and sound");
         assert_eq!(n == 0, self.queue.len() == self.capacity, "full: not so");
-        assert!(n <= 1 || batch && n == BATCH, "{n} of a slice");
-        self.put(self.next, n);
+        assert!(n <= if batch { BATCH } else { 1 }, "{n} of a slice");
+        self.put_new(self.next, n);
         self.next += n;
         n
     }
@@ -109,7 +121,6 @@ impl Books {
 pub(crate) struct World {
     ring: Ring,
     books: Books,
-    words: Words,
     tx: Producer,
     rx: Consumer,
     /// Seats that are only sat on: all but the victim's.
@@ -124,9 +135,10 @@ impl World {
         let ring = Ring::builder(name.name()).capacity(capacity).seats(SEATS).create().expect("create");
         let (tx, rx) = (ring.producer().expect("a seat"), ring.consumer().expect("a seat"));
         let words = Words::of(ring.stats().expect("stats").shm_id);
-        let books = Books { capacity, ..Books::default() };
+        let queue = VecDeque::new();
+        let books = Books { words, capacity, queue, closed: false, next: 0, calls: 0 };
         let spare = (0..SEATS - 3).map(|_| ring.consumer().expect("a seat")).collect();
-        let mut world = Self { ring, books, words, tx, rx, spare, moved: Vec::new() };
+        let mut world = Self { ring, books, tx, rx, spare, moved: Vec::new() };
         for i in 0..turned {
             world.books.push(&mut world.tx, i % 2 == 1);
             world.drain(5);
@@ -172,7 +184,7 @@ impl World {
             self.fill();
         }
         if scene.sleeper {
-            self.words.pretend_a_sleeper(scene.topped_up);
+            self.books.words.pretend_a_sleeper(scene.topped_up);
         }
         let Some(arrival) = scene.arrival else { return Ok(Some(victim)) };
         let met = victim.meet(arrival, || {
@@ -186,7 +198,7 @@ impl World {
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.words.snapshot()
+        self.books.words.snapshot()
     }
 
     pub(crate) fn give_seats(&mut self) {
@@ -220,11 +232,7 @@ impl World {
         let (moved, before) = (report.moved(), self.moved.len() as u64);
         assert!(moved >= before, "{op:?}: it has moved {before}, and says {moved}");
         if op.pushes() > 0 {
-            let mut first = SECOND + before;
-            for n in ops::entries_of(moved - before) {
-                self.books.put(first, n);
-                first += n;
-            }
+            self.books.put_new(SECOND + before, moved - before);
             assert!(self.books.queue.len() <= self.books.capacity, "there was no room");
         } else if op.pops() > 0 {
             let got = report.got();
