@@ -121,8 +121,8 @@ impl<R: RingType> Builder<R> {
         self
     }
 
-    /// A name for the meaning of the payload, such as `"tick.v1"`, up to 127 bytes. Who names
-    /// another one is refused; who names none is not. Default: none.
+    /// A name for the meaning of the payload, such as `"tick.v1"`, up to 127 bytes. Who names another one is
+    /// refused, also if the ring was made without; who names none is not. Default: none.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = Some(schema.into());
         self

@@ -162,7 +162,7 @@ impl<T: Payload> Consumer<T> {
     /// # Errors
     /// As [`try_pop`](Consumer::try_pop) but for `Empty`; [`PeerGone`](RingError::PeerGone) when it is empty
     /// and the last producer has left or died (once, until another joins; nothing is said while none has
-    /// ever come); [`Removed`](RingError::Removed) when none can come any more.
+    /// ever come); [`Removed`](RingError::Removed) when nobody who is not attached can come any more.
     #[inline]
     pub fn pop(&mut self) -> Result<T, RingError> {
         match &mut self.core {

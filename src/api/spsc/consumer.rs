@@ -134,7 +134,7 @@ impl<T: Payload> Consumer<T> {
     /// [`Closed`](RingError::Closed) when it is empty and closed; [`PeerGone`](RingError::PeerGone)
     /// when it is empty and the producer has left or died (once for each; calling again waits for a
     /// successor; nothing is said while none has ever come); [`Removed`](RingError::Removed) when
-    /// none can come any more; [`Corrupt`](RingError::Corrupt), [`Forked`](RingError::Forked).
+    /// nobody who is not attached can come any more; [`Corrupt`](RingError::Corrupt), [`Forked`](RingError::Forked).
     #[inline]
     pub fn pop(&mut self) -> Result<T, RingError> {
         match self.try_pop() {

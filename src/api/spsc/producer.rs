@@ -96,7 +96,7 @@ impl<T: Payload> Producer<T> {
     /// # Errors
     /// As [`try_push`](Producer::try_push) but for `Full`; and, while the ring is full,
     /// [`PeerGone`](RingError::PeerGone) when the consumer has left or died (once for each), and
-    /// [`Removed`](RingError::Removed) when none can come any more.
+    /// [`Removed`](RingError::Removed) when nobody who is not attached can come any more.
     #[inline]
     pub fn push(&mut self, item: T) -> Result<(), Rejected<T>> {
         self.push_until(&item, |_| None).map_err(|error| Rejected { value: item, error })
