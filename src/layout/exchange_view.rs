@@ -185,8 +185,8 @@ impl<'a> Exchange<'a> {
         if self.places.parts.stride > ASK_MOST {
             return;
         }
-        ask_to_write(self.entry(position + ASK_ENTRY));
-        let entry = Entry(self.entry(position + ASK_SLOT).load(Ordering::Relaxed));
+        ask_to_write(self.entry(position.wrapping_add(ASK_ENTRY)));
+        let entry = Entry(self.entry(position.wrapping_add(ASK_SLOT)).load(Ordering::Relaxed));
         if !entry.is_full() {
             ask_to_write(self.slot(entry.slot()));
         }

@@ -122,7 +122,7 @@ impl<'a> Inline<'a> {
     /// Asks for the line of an entry some positions further, to be written soon.
     #[inline(always)]
     pub(crate) fn ask_ahead(self, position: u64) {
-        ask_to_write(self.cell_at(position + ASK_AHEAD));
+        ask_to_write(self.cell_at(position.wrapping_add(ASK_AHEAD)));
     }
 
     pub(crate) fn blocks_per_seat(self) -> u32 {

@@ -13,15 +13,13 @@
 use super::RingError;
 use super::wait::{self, Waker};
 use crate::layout::cursors::{CLOSED, StateLine};
-use crate::sync::{AtomicU32, Ordering, fence};
+use crate::sync::{AtomicU32, Ordering};
 
 /// To be called by the holder of the producer's seat, which pushes nothing after it. `sleepers`
 /// wait for messages.
 pub(crate) fn close(host: &impl Waker, state: &StateLine, sleepers: &AtomicU32) {
     // Release: SYNC(close), pairs with the Acquire in `is_closed`.
     state.flags.fetch_or(CLOSED, Ordering::Release);
-    // SeqCst: SYNC(park), pairs with the barrier of the waiter.
-    fence(Ordering::SeqCst);
     wait::wake_all(host, sleepers);
 }
 

@@ -25,14 +25,6 @@ pub(super) enum Taken {
     Again,
 }
 
-/// One message out of the ring; `Closed` if none can come any more. Whether it was taken before.
-fn pop(hand: &mut Hand, memory: Exchange<'_>, head: &mut u64) -> Result<bool, RingError> {
-    match hand.try_pop(memory, head) {
-        Err(RingError::Empty) => closing::look_again(&memory.cursors().state, || hand.try_pop(memory, head)),
-        other => other,
-    }
-}
-
 /// A consumer's seat, and the hand that it pops with.
 pub(super) struct Taker {
     pub(super) member: Member,
@@ -82,7 +74,7 @@ impl Taker {
     #[inline(never)]
     fn search(&mut self) -> Result<Taken, RingError> {
         let Some(hand) = &mut self.hand else { return Err(RingError::HandsFull) };
-        pop(hand, self.slots.here(), &mut self.head).map(Taken::Own)
+        hand.pop_or_closed(self.slots.here(), &mut self.head).map(Taken::Own)
     }
 
     /// What is to be seen to before the ring, if there is anything; and a hand, if there is a free one.
@@ -260,7 +252,7 @@ impl Taker {
             if member.has_again() {
                 return Ok(Some(None));
             }
-            Ok(not_yet(pop(hand, memory, head))?.map(Some))
+            Ok(not_yet(hand.pop_or_closed(memory, head))?.map(Some))
         })
     }
 
@@ -300,11 +292,7 @@ impl Taker {
             if member.has_again() {
                 return Ok(Some(()));
             }
-            let state = &memory.cursors().state;
-            not_yet(match mpmc::look(memory, head) {
-                Err(RingError::Empty) => closing::look_again(state, || mpmc::look(memory, head)),
-                other => other,
-            })
+            not_yet(mpmc::look_or_closed(memory, head))
         })
     }
 

@@ -9,9 +9,9 @@ use crate::layout::seat::Role;
 use crate::layout::view::Trust;
 use crate::region::{Context, Error, Region};
 use crate::ring::mpmc::inline::{
-    Blocks, Place, Took, push_at_once, take_at_once, try_push, try_push_batch, try_take,
+    Blocks, Place, Took, push_at_once, take_at_once, take_or_closed, try_push, try_push_batch, try_take,
 };
-use crate::ring::mpmc::{closing::close, hint, look, look_for_room};
+use crate::ring::mpmc::{closing::close, hint, look_for_room, look_or_closed};
 use crate::ring::{RingError, closing, wait};
 use std::sync::Arc;
 use std::time::Duration;
@@ -217,17 +217,8 @@ pub(super) struct WordTaker {
 
 /// One message, or the news that there is none. `into` is written only if there is one.
 fn attempt<T: Payload>(view: Inline<'_>, head: &mut u64, into: &mut T) -> Result<Took, RingError> {
-    match pop_one(view, head, into) {
-        Err(RingError::Empty) => {
-            closing::look_again(&view.cursors().state, move || pop_one(view, head, into))
-        }
-        other => other,
-    }
-}
-
-fn pop_one<T: Payload>(view: Inline<'_>, head: &mut u64, into: &mut T) -> Result<Took, RingError> {
     let mut item = T::new_zeroed();
-    let took = try_take(view, head, 1, |place| read_one(view, place, &mut item))?;
+    let took = take_or_closed(view, head, 1, |place| read_one(view, place, &mut item))?;
     *into = item;
     Ok(took)
 }
@@ -326,17 +317,12 @@ impl WordTaker {
                 }
                 // The next call says so.
                 Err(_) if popped > 0 => break,
-                Err(RingError::Empty) => {
-                    let Self { view, head, .. } = self;
-                    let view = view.here();
-                    let looked = closing::look_again(&view.cursors().state, || look(view, head));
-                    match looked {
-                        // Something was pushed just before the ring was closed.
-                        Ok(()) => {}
-                        Err(RingError::Empty) => return Ok(0),
-                        Err(e) => return Err(e),
-                    }
-                }
+                Err(RingError::Empty) => match look_or_closed(self.view.here(), &mut self.head) {
+                    // Something has been pushed since, perhaps just before the ring was closed.
+                    Ok(()) => {}
+                    Err(RingError::Empty) => return Ok(0),
+                    Err(e) => return Err(e),
+                },
                 Err(e) => return Err(e),
             }
         }
@@ -361,12 +347,7 @@ impl WordTaker {
         self.member.check()?;
         let Self { member, view, head, taken } = self;
         let view = view.here();
-        wait::until(&*member, &member.waiter(*taken, deadline), || {
-            not_yet(match look(view, head) {
-                Err(RingError::Empty) => closing::look_again(&view.cursors().state, || look(view, head)),
-                other => other,
-            })
-        })?;
+        wait::until(&*member, &member.waiter(*taken, deadline), || not_yet(look_or_closed(view, head)))?;
         // If I was woken, it was for a message that is still there.
         self.member.wake(Role::Consumer);
         Ok(())

@@ -181,15 +181,11 @@ impl Side {
         Ok(got)
     }
 
-    /// As the api pops: looks again when it sees the flag of closing.
     pub(super) fn pop_or_closed(&mut self) -> Result<Got, RingError> {
-        match self.try_pop() {
-            Err(RingError::Empty) => {
-                let heap = self.view.heap.clone();
-                crate::ring::closing::look_again(&heap.cursors.state, || self.try_pop())
-            }
-            other => other,
-        }
+        let again = self.hand.pop_or_closed(&self.view, &mut self.head)?;
+        let item = self.read();
+        self.release();
+        Ok(Got { item, again })
     }
 
     pub(super) fn read(&self) -> u64 {

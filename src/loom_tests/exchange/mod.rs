@@ -212,7 +212,7 @@ fn pop_until_closed(side: &mut Side) -> Vec<u64> {
 /// Closing beside a push beside pops, with so many messages before it: what was pushed comes before
 /// `Closed`, and what comes later is refused (I6). The closer may be killed between its mark and the flag.
 fn closing(capacity: u32, before: u64, killed: bool) {
-    model(2, move || {
+    model(3, move || {
         let heap = Heap::new(capacity, 3);
         let [mut closer, mut mine, mut theirs] = [0, 1, 2].map(|number| Side::join(&heap, number));
         (1..=before).for_each(|item| closer.try_push(item).expect("room"));
@@ -329,6 +329,31 @@ fn sleepers(capacity: u32, preemptions: usize, producers: u32, consumers: u32) {
         let got = std::mem::take(&mut *got.lock().expect("not poisoned"));
         assert_eq!(sorted(got), (0..u64::from(producers)).collect::<Vec<u64>>());
         heap.assert_slots();
+    });
+}
+
+/// A consumer sleeps, or is about to, while somebody closes.
+#[test]
+fn closing_wakes_who_sleeps() {
+    model(3, || {
+        let heap = Heap::new(1, 2);
+        let world = Arc::new(World::new(&heap.cursors, true));
+        let [mut mine, closer] = [0, 1].map(|number| Side::join(&heap, number));
+        let other = thread::spawn({
+            let (heap, world) = (heap.clone(), world.clone());
+            move || {
+                closer.close();
+                wait::wake_all(
+                    &Sleeper::new(&world, WaitStrategy::Sleep),
+                    &heap.cursors.state.consumer_waits,
+                );
+            }
+        });
+        let host = Sleeper::new(&world, WaitStrategy::Sleep);
+        let waiter = waiter(&heap.cursors.state.consumer_waits, 1, false);
+        let end = wait::until(&host, &waiter, || not_yet(mine.pop_or_closed()));
+        assert_eq!(end, Err(RingError::Closed));
+        other.join().expect("closer");
     });
 }
 

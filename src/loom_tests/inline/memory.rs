@@ -6,7 +6,7 @@ use crate::layout::exchange::Entry;
 use crate::layout::inline::{Cell as Pair, Content};
 use crate::loom_tests::memory::Cells;
 use crate::ring::RingError;
-use crate::ring::mpmc::inline::{Blocks, Memory, Place, try_push, try_push_batch, try_take};
+use crate::ring::mpmc::inline::{Blocks, Memory, Place, take_or_closed, try_push, try_push_batch, try_take};
 use crate::ring::mpmc::{Entries, closing};
 use crate::sync::{AtomicU64, Ordering};
 use loom::sync::Arc;
@@ -106,6 +106,19 @@ impl View {
     }
 }
 
+impl View {
+    /// What is about to be taken.
+    fn copy(&self, place: Place, got: &mut Vec<u64>) {
+        got.clear();
+        match place {
+            Place::Value(value) => got.push(value),
+            Place::Block { block, left, n } => {
+                got.extend((0..n as usize).map(|i| self.read(block, left, i)));
+            }
+        }
+    }
+}
+
 impl Entries for &View {
     fn capacity_bits(&self) -> u32 {
         self.heap.cells.len().trailing_zeros()
@@ -188,16 +201,7 @@ impl Side {
     fn try_take(&mut self, most: u32, got: &mut Vec<u64>) -> Result<u32, RingError> {
         let Self { view, head, .. } = self;
         let view = &*view;
-        let took = try_take(view, head, most, |place| {
-            got.clear();
-            match place {
-                Place::Value(value) => got.push(value),
-                Place::Block { block, left, n } => {
-                    got.extend((0..n as usize).map(|i| view.read(block, left, i)));
-                }
-            }
-        });
-        took.map(|took| took.messages)
+        try_take(view, head, most, |place| view.copy(place, got)).map(|took| took.messages)
     }
 
     pub(super) fn take(&mut self, most: u32) -> Result<Vec<u64>, RingError> {
@@ -207,15 +211,12 @@ impl Side {
         Ok(got)
     }
 
-    /// As the api pops: looks again when it sees the flag of closing.
     pub(super) fn take_or_closed(&mut self, most: u32) -> Result<Vec<u64>, RingError> {
-        match self.take(most) {
-            Err(RingError::Empty) => {
-                let heap = self.view.heap.clone();
-                crate::ring::closing::look_again(&heap.cursors.state, || self.take(most))
-            }
-            other => other,
-        }
+        let Self { view, head, .. } = self;
+        let (view, mut got) = (&*view, Vec::new());
+        let took = take_or_closed(view, head, most, |place| view.copy(place, &mut got))?;
+        assert_eq!(took.messages as usize, got.len());
+        Ok(got)
     }
 
     pub(super) fn close(&self) {

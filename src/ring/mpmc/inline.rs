@@ -26,6 +26,7 @@ use super::walk::{self, Entries, Walk};
 use crate::layout::exchange::{Entry, SLOTS_MAX, stage_for_push};
 use crate::layout::inline::{BLOCKS_MAX, Cell, Content};
 use crate::ring::RingError;
+use crate::ring::closing::look_again;
 use crate::sync::{AtomicU64, Ordering};
 
 /// The words of such a ring. What is in blocks is the caller's business.
@@ -47,8 +48,9 @@ pub(crate) fn push_at_once(memory: impl Memory, tail: &mut u64, value: u64) -> b
     let position = *tail;
     // An empty entry has nothing.
     match walk::at_once(memory, position, 0, 1) {
-        Some((entry, _)) if !walk::is_flagged_closed(memory) => push_at(memory, tail, position, entry, value),
-        _ => false,
+        // Nothing is ever pushed past the mark of closing: it is on the entry that is next.
+        Some((entry, _)) => push_at(memory, tail, position, entry, value),
+        None => false,
     }
 }
 
@@ -148,6 +150,21 @@ pub(crate) fn try_take(
         if let Some(took) = take_at(memory, walk.kept(), position, (entry, entry.slot()), most, &mut read) {
             return Ok(took);
         }
+    }
+}
+
+/// The same; `Closed` if none can come any more. Two looks then: see [`crate::ring::closing`].
+pub(crate) fn take_or_closed(
+    memory: impl Memory,
+    head: &mut u64,
+    most: u32,
+    mut read: impl FnMut(Place),
+) -> Result<Took, RingError> {
+    match try_take(memory, head, most, &mut read) {
+        Err(RingError::Empty) => {
+            look_again(&memory.cursors().state, || try_take(memory, head, most, &mut read))
+        }
+        other => other,
     }
 }
 
@@ -284,7 +301,7 @@ pub(crate) fn try_push_batch(
         if let Some(write) = write.take() {
             write(block);
         }
-        let at = walk.position() + 1;
+        let at = walk.position().wrapping_add(1);
         // Relaxed: the exchange, a Release, comes after it; who reads it is ordered by the seat's semaphore.
         memory.block_at(block).store(at, Ordering::Relaxed);
         blocks.at[blocks.next as usize] = at;

@@ -42,9 +42,10 @@ mod walk;
 
 #[cfg(not(segring_loom))]
 pub(crate) use walk::progress;
-pub(crate) use walk::{Entries, hint, look, look_for_room};
+pub(crate) use walk::{Entries, hint, look_for_room, look_or_closed};
 
 use super::RingError;
+use super::closing::look_again;
 use crate::layout::exchange::{Entry, HandLine, Op, OwnedSlot, SlotHeader};
 use crate::sync::{AtomicU64, Ordering};
 use walk::Walk;
@@ -258,6 +259,14 @@ impl Hand {
             if let Some(again) = self.pop_at(memory, walk.kept(), position, (entry, entry.slot())) {
                 return Ok(again);
             }
+        }
+    }
+
+    /// The same; `Closed` if none can come any more. Two looks then: see [`crate::ring::closing`].
+    pub(crate) fn pop_or_closed(&mut self, memory: impl Memory, head: &mut u64) -> Result<bool, RingError> {
+        match self.try_pop(memory, head) {
+            Err(RingError::Empty) => look_again(&memory.cursors().state, || self.try_pop(memory, head)),
+            other => other,
         }
     }
 

@@ -7,6 +7,7 @@
 use super::closing;
 use crate::layout::cursors::{CLOSED, Cursors, SideLine};
 use crate::layout::exchange::{Entry, LAPS, stage_for_push};
+use crate::ring::closing::look_again;
 use crate::ring::{POSITION_MAX, RingError};
 #[cfg(not(segring_loom))]
 use crate::sync::fence;
@@ -43,13 +44,21 @@ pub(crate) fn hint(line: &SideLine) -> u64 {
 }
 
 /// Whether there is a message to pop. Lock-free.
-pub(crate) fn look(memory: impl Entries, head: &mut u64) -> Result<(), RingError> {
+pub(super) fn look(memory: impl Entries, head: &mut u64) -> Result<(), RingError> {
     let (entry, empty) = Walk::new(memory, head, 1).next(&memory.cursors().consumer)?;
     if empty && entry.is_closed() {
         // The closer may have been killed before it said so.
         closing::announce(memory);
     }
     if empty { Err(RingError::Empty) } else { Ok(()) }
+}
+
+/// The same; `Closed` if none can come any more.
+pub(crate) fn look_or_closed(memory: impl Entries, head: &mut u64) -> Result<(), RingError> {
+    match look(memory, head) {
+        Err(RingError::Empty) => look_again(&memory.cursors().state, || look(memory, head)),
+        other => other,
+    }
 }
 
 /// Whether there is room to push, and something new may be. Lock-free.
@@ -175,6 +184,7 @@ impl<'a, M: Entries> Walk<'a, M> {
             }
             // Entries of which each is ahead of the one before, around all laps: nobody writes them (I5).
             if self.skipped > LAPS || *self.position > POSITION_MAX {
+                *self.position = hint(shared);
                 return Err(RingError::Corrupt);
             }
         }

@@ -1,7 +1,7 @@
 //! The waiter bits: one futex word, a bit for each who waits on it.
 
 use super::{Host, Ordering, Waker};
-use crate::sync::AtomicU32;
+use crate::sync::{AtomicU32, fence};
 
 /// A waiter's place in a word.
 #[derive(Clone, Copy)]
@@ -96,9 +96,12 @@ fn wake_one(host: &impl Waker, word: &AtomicU32) {
     }
 }
 
-/// Wakes all: for what concerns everybody, such as closing.
+/// Wakes all: for what concerns everybody, such as closing. It has happened before the call.
 #[cold]
 pub(crate) fn wake_all(host: &impl Waker, word: &AtomicU32) {
+    // SeqCst: SYNC(park), pairs with the barrier of the waiter (W2): else the bits could be gone before what has
+    // happened can be seen.
+    fence(Ordering::SeqCst);
     // Relaxed: as in `wake_one`.
     word.store(0, Ordering::Relaxed);
     host.wake(word, u32::MAX);

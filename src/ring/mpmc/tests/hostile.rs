@@ -4,7 +4,8 @@ use super::{Heap, Ring};
 use crate::layout::exchange::Op;
 use crate::ring::RingError;
 use crate::ring::mpmc::repair::finish;
-use crate::ring::mpmc::{Entries, Hand, Memory, Message, closing, look, look_for_room, progress};
+use crate::ring::mpmc::walk::look;
+use crate::ring::mpmc::{Entries, Hand, Memory, Message, closing, look_for_room, progress};
 use crate::sync::Ordering::Relaxed;
 use proptest::prelude::*;
 

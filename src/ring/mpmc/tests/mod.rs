@@ -4,7 +4,8 @@ mod hostile;
 mod inline;
 
 use super::repair::{Verdict, finish};
-use super::{Entries, Hand, Memory, Message, closing, hint, look, look_for_room, progress};
+use super::walk::look;
+use super::{Entries, Hand, Memory, Message, closing, hint, look_for_room, progress};
 use crate::layout::cursors::Cursors;
 use crate::layout::exchange::{Entry, HandLine, Op, SlotHeader};
 use crate::ring::RingError;
