@@ -7,7 +7,7 @@ use common::{TestName, watchdog};
 use harness::Rng;
 use harness::segment::{FLAGS, HEAD, Raw, SEATS, SLOTS, StopOnDrop, TAIL, spite};
 use segring::spsc::{ByteRing, Ring};
-use segring::{Error, Layout, Observer, RingError};
+use segring::{Error, Layout, Observer, RingError, mpmc};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -109,6 +109,47 @@ fn record_lengths_that_cannot_be() {
     raw.word(SLOTS).store(1016, Relaxed);
     drop(rx);
     assert_eq!(ring.consumer().unwrap().try_pop().unwrap(), [4; 1016]);
+}
+
+/// Of an exchange ring, a record that nobody can read is taken out once, and does not come round again.
+#[test]
+fn a_record_of_many_whose_length_cannot_be_is_given_up() {
+    // Two seats with a hand of 128 bytes each; then the entries. A record of 40 has a slot of 64.
+    const ENTRIES: u64 = FLAGS + 128 + 2 * 128;
+    let name = TestName::new("many-lengths");
+    let _watchdog = watchdog("a record that comes round");
+    let ring = mpmc::ByteRing::builder(name.name()).capacity(4).max_record(40).seats(2).create().unwrap();
+    let raw = Raw::attach(ring.id());
+    let mut tx = ring.producer().unwrap();
+    // SAFETY: this test writes past segring only while nobody reads in place.
+    let mut rx = unsafe { ring.consumer().unwrap().trust_peers() };
+    let mut position = 0;
+    for len in [41, 64, 4096, 1 << 32, 1 << 62, 1 << 63, u64::MAX - 7, u64::MAX] {
+        for way in 0..6 {
+            tx.try_push(b"garbled").unwrap();
+            let slot = raw.word(ENTRIES + position % 4 * 8).load(Relaxed) & ((1 << 23) - 1);
+            let header = SLOTS + slot * 64;
+            assert_eq!(raw.word(header + 8).load(Relaxed), 7, "that is its length");
+            raw.word(header + 8).store(len, Relaxed);
+            tx.try_push(b"sound").unwrap();
+            position += 2;
+            let said = match way {
+                0 => rx.try_take().err(),
+                1 => rx.take().err(),
+                2 => rx.take_timeout(Duration::MAX).err(),
+                3 => rx.try_pop().err(),
+                4 => rx.pop().err(),
+                _ => rx.pop_timeout(Duration::MAX).err(),
+            };
+            assert_eq!(said, Some(RingError::Corrupt), "{len:#x}, {way}");
+            let stats = ring.stats().unwrap();
+            assert_eq!((stats.len, stats.held), (1, 0), "{len:#x}, {way}");
+            let job = rx.try_take().unwrap();
+            assert!(*job == *b"sound" && !job.redelivered(), "{len:#x}, {way}");
+            job.release();
+            assert_eq!(rx.try_take().err(), Some(RingError::Empty), "{len:#x}, {way}");
+        }
+    }
 }
 
 #[test]
