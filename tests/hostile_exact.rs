@@ -239,6 +239,43 @@ fn an_empty_ring_at_the_edge_of_time() {
     }
 }
 
+/// In an exchange ring, where the shared cursors are only hints: the way is found without them.
+#[test]
+fn a_hint_that_cannot_be_is_not_believed() {
+    for redelivery in [true, false] {
+        for hint in [(1 << 62) + 1, (1 << 62) + 8, 1 << 63, u64::MAX - 8, u64::MAX] {
+            for line in [[TAIL, TAIL], [HEAD, HEAD], [TAIL, HEAD]] {
+                let name = TestName::new("many-hints");
+                let _watchdog = watchdog("the way to the end");
+                let builder = mpmc::Ring::<u64>::builder(name.name()).capacity(8).seats(2);
+                let ring = builder.redelivery(redelivery).create().unwrap();
+                let raw = Raw::attach(ring.id());
+                let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+                for i in 0..100 {
+                    tx.try_push(i).unwrap();
+                    assert_eq!(rx.try_pop(), Ok(i));
+                    if i % 7 != 6 {
+                        continue;
+                    }
+                    // These come new, and know nothing else.
+                    drop((tx, rx));
+                    line.into_iter().for_each(|line| raw.word(line).store(hint, Relaxed));
+                    (tx, rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+                    assert_eq!(rx.try_pop(), Err(RingError::Empty), "{hint:#x} after {i}");
+                    (0..8)
+                        .for_each(|k| tx.try_push(k).unwrap_or_else(|e| panic!("{hint:#x} after {i}: {e}")));
+                    assert_eq!(tx.try_push(8).unwrap_err().error, RingError::Full);
+                    let got: Vec<_> = std::iter::from_fn(|| rx.try_pop().ok()).collect();
+                    assert_eq!(got, [0, 1, 2, 3, 4, 5, 6, 7], "{hint:#x} after {i}");
+                    assert_eq!(rx.try_pop(), Err(RingError::Empty));
+                }
+                tx.close().unwrap();
+                assert_eq!(rx.try_pop(), Err(RingError::Closed));
+            }
+        }
+    }
+}
+
 #[test]
 fn waiter_bits_and_seats_of_nobody() {
     let name = TestName::new("bits");
