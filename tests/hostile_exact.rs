@@ -7,7 +7,7 @@ use common::{TestName, watchdog};
 use harness::Rng;
 use harness::segment::{FLAGS, HEAD, Raw, SEATS, SLOTS, StopOnDrop, TAIL, spite};
 use segring::spsc::{ByteRing, Ring};
-use segring::{Error, Layout, Observer, RingError};
+use segring::{Error, Layout, Observer, RingError, mpmc};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -111,6 +111,47 @@ fn record_lengths_that_cannot_be() {
     assert_eq!(ring.consumer().unwrap().try_pop().unwrap(), [4; 1016]);
 }
 
+/// Of an exchange ring, a record that nobody can read is taken out once, and does not come round again.
+#[test]
+fn a_record_of_many_whose_length_cannot_be_is_given_up() {
+    // Two seats with a hand of 128 bytes each; then the entries. A record of 40 has a slot of 64.
+    const ENTRIES: u64 = FLAGS + 128 + 2 * 128;
+    let name = TestName::new("many-lengths");
+    let _watchdog = watchdog("a record that comes round");
+    let ring = mpmc::ByteRing::builder(name.name()).capacity(4).max_record(40).seats(2).create().unwrap();
+    let raw = Raw::attach(ring.id());
+    let mut tx = ring.producer().unwrap();
+    // SAFETY: this test writes past segring only while nobody reads in place.
+    let mut rx = unsafe { ring.consumer().unwrap().trust_peers() };
+    let mut position = 0;
+    for len in [41, 64, 4096, 1 << 32, 1 << 62, 1 << 63, u64::MAX - 7, u64::MAX] {
+        for way in 0..6 {
+            tx.try_push(b"garbled").unwrap();
+            let slot = raw.word(ENTRIES + position % 4 * 8).load(Relaxed) & ((1 << 23) - 1);
+            let header = SLOTS + slot * 64;
+            assert_eq!(raw.word(header + 8).load(Relaxed), 7, "that is its length");
+            raw.word(header + 8).store(len, Relaxed);
+            tx.try_push(b"sound").unwrap();
+            position += 2;
+            let said = match way {
+                0 => rx.try_take().err(),
+                1 => rx.take().err(),
+                2 => rx.take_timeout(Duration::MAX).err(),
+                3 => rx.try_pop().err(),
+                4 => rx.pop().err(),
+                _ => rx.pop_timeout(Duration::MAX).err(),
+            };
+            assert_eq!(said, Some(RingError::Corrupt), "{len:#x}, {way}");
+            let stats = ring.stats().unwrap();
+            assert_eq!((stats.len, stats.held), (1, 0), "{len:#x}, {way}");
+            let job = rx.try_take().unwrap();
+            assert!(*job == *b"sound" && !job.redelivered(), "{len:#x}, {way}");
+            job.release();
+            assert_eq!(rx.try_take().err(), Some(RingError::Empty), "{len:#x}, {way}");
+        }
+    }
+}
+
 #[test]
 fn byte_cursors_that_cannot_be() {
     let name = TestName::new("byte-cursors");
@@ -193,6 +234,43 @@ fn an_empty_ring_at_the_edge_of_time() {
             for i in 0..100 {
                 tx.try_push(i).unwrap();
                 assert_eq!(rx.try_pop(), Ok(i));
+            }
+        }
+    }
+}
+
+/// In an exchange ring, where the shared cursors are only hints: the way is found without them.
+#[test]
+fn a_hint_that_cannot_be_is_not_believed() {
+    for redelivery in [true, false] {
+        for hint in [(1 << 62) + 1, (1 << 62) + 8, 1 << 63, u64::MAX - 8, u64::MAX] {
+            for line in [[TAIL, TAIL], [HEAD, HEAD], [TAIL, HEAD]] {
+                let name = TestName::new("many-hints");
+                let _watchdog = watchdog("the way to the end");
+                let builder = mpmc::Ring::<u64>::builder(name.name()).capacity(8).seats(2);
+                let ring = builder.redelivery(redelivery).create().unwrap();
+                let raw = Raw::attach(ring.id());
+                let (mut tx, mut rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+                for i in 0..100 {
+                    tx.try_push(i).unwrap();
+                    assert_eq!(rx.try_pop(), Ok(i));
+                    if i % 7 != 6 {
+                        continue;
+                    }
+                    // These come new, and know nothing else.
+                    drop((tx, rx));
+                    line.into_iter().for_each(|line| raw.word(line).store(hint, Relaxed));
+                    (tx, rx) = (ring.producer().unwrap(), ring.consumer().unwrap());
+                    assert_eq!(rx.try_pop(), Err(RingError::Empty), "{hint:#x} after {i}");
+                    (0..8)
+                        .for_each(|k| tx.try_push(k).unwrap_or_else(|e| panic!("{hint:#x} after {i}: {e}")));
+                    assert_eq!(tx.try_push(8).unwrap_err().error, RingError::Full);
+                    let got: Vec<_> = std::iter::from_fn(|| rx.try_pop().ok()).collect();
+                    assert_eq!(got, [0, 1, 2, 3, 4, 5, 6, 7], "{hint:#x} after {i}");
+                    assert_eq!(rx.try_pop(), Err(RingError::Empty));
+                }
+                tx.close().unwrap();
+                assert_eq!(rx.try_pop(), Err(RingError::Closed));
             }
         }
     }

@@ -105,6 +105,37 @@ fn what_a_full_ring_does_not_take_back_comes_first() {
     assert_eq!(ring.stats().unwrap().unclean, 0);
 }
 
+/// The end of one message, whichever, is when another is put back for which there was no room before: this
+/// consumer may never call again.
+#[test]
+fn what_is_owed_goes_back_with_the_end_of_the_next() {
+    for released in [true, false] {
+        let name = TestName::new("owed-back");
+        let ring = ring(&name, 2, 2);
+        let (mut tx, mut rx, mut other) = (ring.producer().unwrap(), taker(&ring), ring.consumer().unwrap());
+        [1, 2].into_iter().for_each(|i| tx.push(i).unwrap());
+        let (owed, next) = (rx.take().unwrap(), rx.take().unwrap());
+        [3, 4].into_iter().for_each(|i| tx.push(i).unwrap());
+        owed.hand_back();
+        assert_eq!((ring.len(), ring.stats().unwrap().held), (2, 2), "no room");
+        assert_eq!((other.pop(), other.pop()), (Ok(3), Ok(4)));
+        assert_eq!(other.try_pop(), Err(RingError::Empty));
+        if released {
+            next.release()
+        } else {
+            next.hand_back()
+        }
+        assert_eq!(ring.stats().unwrap().held, 0);
+        let mut got = Vec::new();
+        while let Ok(item) = other.try_pop() {
+            got.push((item, other.redelivered()));
+        }
+        got.sort_unstable();
+        let both = [(1, true), (2, true)];
+        assert_eq!(got, if released { &both[..1] } else { &both[..] });
+    }
+}
+
 #[test]
 fn a_closed_ring_takes_messages_back() {
     let name = TestName::new("closed-back");

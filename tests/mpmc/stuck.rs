@@ -109,6 +109,37 @@ fn a_backlog_does_not_hide_the_dead() {
     assert!(back, "it waits behind the backlog");
 }
 
+/// So it does for who takes in place: after the first message already, as work on it may take long.
+#[test]
+fn a_backlog_does_not_hide_the_dead_from_who_takes_in_place() {
+    let _watchdog = watchdog("a backlog, taken in place");
+    for copies in [false, true] {
+        let name = TestName::new("backlog-in-place");
+        let ring = ring(&name, 64, 4, 1);
+        let mut tx = ring.producer().unwrap();
+        let mut rx = taker(&ring);
+        (0..40).for_each(|i| tx.push(i).unwrap());
+        let dying = taker_with(&ring, 1);
+        // Its first call looks at the clock anyway.
+        let job = rx.take().unwrap();
+        assert!(*job == 1 && !job.redelivered());
+        die(&ring, dying, 2);
+        // The work on it.
+        std::thread::sleep(SOON);
+        job.release();
+        let back = if copies {
+            (rx.pop().unwrap(), rx.redelivered())
+        } else {
+            let job = rx.take().unwrap();
+            let back = (*job, job.redelivered());
+            job.release();
+            back
+        };
+        assert_eq!(back, (0, true), "it waits behind the backlog");
+        assert_eq!((rx.pop(), rx.redelivered()), (Ok(2), false));
+    }
+}
+
 /// `Closed` is not said while it cannot be told whether a dead seat holds a message.
 #[test]
 fn closed_is_not_said_behind_a_lock() {

@@ -31,6 +31,14 @@ fn word() -> impl Strategy<Value = u64> {
     prop_oneof![any::<u64>(), sound]
 }
 
+/// No position is ever beyond this.
+const MOST: u64 = crate::ring::POSITION_MAX;
+
+/// Any, and those near both ends of what may be.
+fn position() -> impl Strategy<Value = u64> {
+    prop_oneof![0..20u64, MOST - 20..=MOST + 1, any::<u64>()]
+}
+
 /// What somebody hostile has written into a ring, all of it.
 #[derive(Clone, Debug)]
 struct Garbage {
@@ -42,13 +50,8 @@ struct Garbage {
 
 fn garbage() -> impl Strategy<Value = Garbage> {
     let words = proptest::collection::vec(word(), 8 + 11 + 9);
-    let hint = || prop_oneof![0..20u64, any::<u64>()];
-    (0..4u32, words, [hint(), hint()], any::<bool>()).prop_map(|(bits, words, hints, closed)| Garbage {
-        bits,
-        words,
-        hints,
-        closed,
-    })
+    (0..4u32, words, [position(), position()], any::<bool>())
+        .prop_map(|(bits, words, hints, closed)| Garbage { bits, words, hints, closed })
 }
 
 impl Garbage {
@@ -78,12 +81,15 @@ proptest! {
 
     /// I5: each operation ends after a walk around the ring or so, and no number leads out of the ring.
     #[test]
-    fn whatever_is_written_there_every_operation_ends(
-        garbage in garbage(),
-        at in prop_oneof![0..20u64, any::<u64>()],
-    ) {
-        let _ = look(&garbage.heap(), &mut at.clone());
-        let _ = look_for_room(&garbage.heap(), &mut at.clone());
+    fn whatever_is_written_there_every_operation_ends(garbage in garbage(), at in position()) {
+        // Private: where it may be, it stays.
+        let stays = |done: Result<(), RingError>, to: u64| done.is_ok() || at > MOST || to <= MOST;
+        let mut to = at;
+        let done = look(&garbage.heap(), &mut to);
+        prop_assert!(stays(done, to), "look: {done:?} at {to:x}");
+        let mut to = at;
+        let done = look_for_room(&garbage.heap(), &mut to);
+        prop_assert!(stays(done, to), "look_for_room: {done:?} at {to:x}");
         let _ = progress(&garbage.heap());
         let _ = closing::close(&garbage.heap());
         let heap = garbage.heap();
@@ -91,14 +97,16 @@ proptest! {
             prop_assert!(hand.slot().0 < (&heap).slot_count());
         }
         let heap = garbage.heap();
-        let mut hand = sound_hand(&heap);
-        let _ = hand.try_pop(&heap, &mut at.clone());
+        let (mut hand, mut to) = (sound_hand(&heap), at);
+        let done = hand.try_pop(&heap, &mut to).map(drop);
         prop_assert!(hand.slot().0 < (&heap).slot_count());
+        prop_assert!(stays(done, to), "try_pop: {done:?} at {to:x}");
         for message in [Message::New, Message::Again] {
             let heap = garbage.heap();
-            let mut hand = sound_hand(&heap);
-            let _ = hand.try_push(&heap, &mut at.clone(), message);
+            let (mut hand, mut to) = (sound_hand(&heap), at);
+            let done = hand.try_push(&heap, &mut to, message);
             prop_assert!(hand.slot().0 < (&heap).slot_count());
+            prop_assert!(stays(done, to), "try_push of {message:?}: {done:?} at {to:x}");
         }
     }
 }
