@@ -281,10 +281,26 @@ fn the_ways_of_waiting_are_measured_and_nothing_is_left() {
     for ratio in ["asleep_vs_futex", "adaptive_vs_polled"] {
         assert!(all[ratio]["median"].as_f64() > Some(0.0), "{ratio}: {all}");
     }
-    let mut command = Command::new(PROGRAM);
-    command.args(["bench", "--waiting", "--filter", "tcp"]);
-    let output = wait(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn"));
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+/// Who asks for shapes does not want something else measured.
+#[test]
+fn an_option_that_would_be_ignored_is_refused() {
+    let other_modes: [(&[&str], &str); 5] = [
+        (&["--waiting", "--shapes", "1p1c"], "--shapes"),
+        (&["--waiting", "--filter", "tcp"], "--filter"),
+        (&["--waiting", "--sizes", "56"], "--sizes"),
+        (&["--waiting", "--many"], "--many"),
+        (&["--shapes", "1p1c"], "--many"),
+    ];
+    for (args, named) in other_modes {
+        let mut command = Command::new(PROGRAM);
+        command.args(["bench", "--quick", "--rounds", "1"]).args(args);
+        let output = wait(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawn"));
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.starts_with("error: the ") && errors.contains(named), "{args:?}: {errors}");
+    }
 }
 
 #[test]

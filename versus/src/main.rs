@@ -42,7 +42,14 @@ struct Args {
     #[arg(long, conflicts_with_all = ["growth", "many_growth"])]
     many: bool,
     /// With --many: how many producers and consumers.
-    #[arg(long, value_delimiter = ',', requires = "many", default_values = many::SHAPES)]
+    // Named as conflicts, too: clap asks nobody for --many beside an option that excludes it.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        requires = "many",
+        conflicts_with_all = ["growth", "many_growth"],
+        default_values = many::SHAPES
+    )]
     shapes: Vec<Shape>,
     /// How often each cell is measured.
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..))]
@@ -165,5 +172,28 @@ fn compare(args: &Args, catalogue: &Catalogue, sizes: &[usize], mut filter: Vec<
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e).context("write to stdout"),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_would_be_ignored_is_refused() {
+        let refused = |args: &[&str], named: &str| {
+            let error = Args::try_parse_from([&["versus"], args].concat()).err();
+            let error = error.unwrap_or_else(|| panic!("{args:?} is not refused"));
+            assert_eq!(error.exit_code(), i32::from(USAGE), "{args:?}: {error}");
+            assert!(error.to_string().contains(named), "{args:?}: {error}");
+        };
+        for mode in ["--growth", "--many-growth"] {
+            for (option, value) in [("--shapes", "2p2c"), ("--sizes", "56"), ("--filter", "ring")] {
+                refused(&[mode, option, value], option);
+            }
+        }
+        refused(&["--shapes", "2p2c"], "--many");
+        assert!(Args::try_parse_from(["versus", "--many", "--shapes", "2p2c"]).is_ok());
+        assert!(Args::try_parse_from(["versus", "--many-growth"]).is_ok(), "a default is no wish");
     }
 }

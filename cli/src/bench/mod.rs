@@ -51,7 +51,14 @@ pub(crate) struct BenchArgs {
     #[arg(long, conflicts_with = "waiting")]
     many: bool,
     /// With --many: how many producers and consumers.
-    #[arg(long, value_delimiter = ',', requires = "many", default_values = ["1p1c", "2p2c", "4p4c"])]
+    // Named as a conflict, too: clap asks nobody for --many beside an option that excludes it.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        requires = "many",
+        conflicts_with = "waiting",
+        default_values = ["1p1c", "2p2c", "4p4c"]
+    )]
     shapes: Vec<Shape>,
     /// Only transports whose name contains this (and the pipe and the limits, for the ratios).
     /// Repeatable.
