@@ -99,9 +99,10 @@ impl std::fmt::Display for Shape {
 impl std::str::FromStr for Shape {
     type Err = anyhow::Error;
 
-    /// Such as `2p4c`: a shape of many, also if it is one of each.
+    /// Such as `2p4c` or `2P4C`: a shape of many, also if it is one of each.
     fn from_str(text: &str) -> Result<Self> {
-        let numbers = text.strip_suffix('c').and_then(|text| text.split_once('p'));
+        let lower = text.to_ascii_lowercase();
+        let numbers = lower.strip_suffix('c').and_then(|text| text.split_once('p'));
         let number = |text: &str| text.parse().ok().filter(|n| (1..=MOST).contains(n));
         numbers
             .and_then(|(p, c)| Some(Self::Many { producers: number(p)?, consumers: number(c)? }))
@@ -222,12 +223,19 @@ impl Catalogue {
         planned.map(|transport| transport.name).collect()
     }
 
-    /// All cells between many, of these sizes and shapes, in the order of the table. The filter is as
-    /// in [`Catalogue::cells`]; the references of what is left are always there.
+    /// All cells between many, of these sizes and shapes, in the order of the table; a shape that is named
+    /// twice is there once. The filter is as in [`Catalogue::cells`]; the references of what is left are always
+    /// there.
     pub fn many_cells(&self, sizes: &[usize], shapes: &[Shape], filter: &[String]) -> Vec<Cell> {
+        let mut unique = Vec::new();
+        for shape in shapes {
+            if !unique.contains(shape) {
+                unique.push(*shape);
+            }
+        }
         let mut all = Vec::new();
         for &size in sizes {
-            for &shape in shapes {
+            for &shape in &unique {
                 for transport in &self.transports {
                     for &mode in transport.many {
                         // A batch of one message is the single call under another name.
@@ -332,6 +340,7 @@ mod tests {
     fn shapes_are_read_as_they_are_shown() {
         for text in ["1p1c", "2p2c", "16p16c", "1p4c"] {
             assert_eq!(text.parse::<Shape>().unwrap().to_string(), text);
+            assert_eq!(text.to_uppercase().parse::<Shape>().unwrap().to_string(), text);
         }
         for text in ["", "2", "2p", "0p1c", "2p2", "2p2cc", "1025p1c", "-1p1c"] {
             assert!(text.parse::<Shape>().is_err(), "{text:?}");
@@ -353,6 +362,14 @@ mod tests {
         let cells = catalogue.many_cells(&[56], &[Shape::square(2)], &["sysv".to_owned()]);
         assert_eq!(cells.len(), 2);
         assert!(cells.iter().all(|cell| cells.contains(&cell.reference()) && cell.limit().is_none()));
+    }
+
+    #[test]
+    fn a_shape_that_is_named_twice_is_measured_once() {
+        let catalogue = Catalogue::with(Vec::new());
+        let cells = |shapes: &[Shape]| catalogue.many_cells(&[8, 56], shapes, &[]);
+        let (one, two) = (Shape::square(1), Shape::square(2));
+        assert_eq!(cells(&[two, one, two, two]), cells(&[two, one]));
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn check_many(row: &Value, messages: u64) {
 #[test]
 fn many_to_many_every_message_is_checked_and_nothing_is_left() {
     let args =
-        ["--many", "--quick", "--json", "--rounds", "1", "--messages", "2000", "--shapes", "1p1c,2p4c"];
+        ["--many", "--quick", "--json", "--rounds", "1", "--messages", "2000", "--shapes", "1p1c,1P1C,2p4c"];
     let Some((code, printed, errors)) = run_isolated("many to many", &args, |_| {}) else { return };
     assert_eq!(code, Some(0), "{errors}");
     let rows: Vec<Value> = serde_json::from_str(&printed).expect("an array of rows");
@@ -188,6 +188,9 @@ fn many_to_many_every_message_is_checked_and_nothing_is_left() {
         let rows: Vec<&Value> = rows.iter().filter(same).collect();
         let names: BTreeSet<_> = rows.iter().filter_map(|row| row["transport"].as_str()).collect();
         assert!(names.into_iter().eq(["mpmc ring", "pipe", "posix queue", "sysv queue"]));
+        let cells: BTreeSet<_> =
+            rows.iter().map(|row| format!("{} {} {}", row["transport"], row["mode"], row["size"])).collect();
+        assert_eq!(cells.len(), rows.len(), "a shape that is named twice is measured once");
         for mode in ["single", "bulk", "in place", "handover"] {
             assert!(rows.iter().any(|row| row["transport"] == "mpmc ring" && row["mode"] == mode), "{mode}");
         }
@@ -209,6 +212,7 @@ fn below_the_table_is_only_what_is_in_it() {
     for word in ["copies: ", "single: ", "bulk: ", "handover: ", "[95 %] is empty"] {
         assert!(says(&many, word), "{word}: {many}");
     }
+    assert!(many.contains(", 1p2c: 1 producer, 2 consumers, each a process\n"), "{many}");
     for word in ["limit", "textbook", "file lock", "streams", "bare", "round trip"] {
         assert!(!many.contains(word), "{word}: {many}");
     }

@@ -17,9 +17,9 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
             (size, Shape::OneToOne) => writeln!(out, "\nMessages of {size} bytes")?,
             (size, shape) => writeln!(
                 out,
-                "\nMessages of {size} bytes, {shape}: {} producers, {} consumers, each a process",
-                shape.producers(),
-                shape.consumers()
+                "\nMessages of {size} bytes, {shape}: {}, {}, each a process",
+                counted(shape.producers(), "producer"),
+                counted(shape.consumers(), "consumer")
             )?,
         }
         writeln!(
@@ -52,6 +52,11 @@ pub(super) fn report(rows: &[Row], cores: &Cores) -> Result<String, fmt::Error> 
     }
     foot(&mut out, rows)?;
     Ok(out)
+}
+
+/// So many of them, in words.
+fn counted(number: u32, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn head(out: &mut String, rows: &[Row], cores: &Cores) -> fmt::Result {
