@@ -60,7 +60,7 @@ pub struct Stats {
     pub pushed: u64,
     /// Messages released since the ring was created. See `pushed`.
     pub popped: u64,
-    /// Messages in the ring.
+    /// Messages in the ring. With [`Layout::Inline`] up to 64 for each entry, so it may be more than `capacity`.
     pub len: u64,
     /// The producer has closed it.
     pub closed: bool,

@@ -11,7 +11,9 @@ pub(crate) const HELP: &str = "\
 Columns:
   PAYLOAD            bytes of a message (of the longest, on mpmc-bytes), or 'bytes' where
                      messages have any length
-  CAPACITY           messages that fit, or bytes where they have any length
+  CAPACITY           messages that fit, or bytes where they have any length; where IN-HAND says
+                     'inline', entries: each takes a message, or up to 64 that were pushed in one
+                     call, so LEN may be more
   BYTES              the memory of the whole segment
   LEN                messages in the ring now
   IN-HAND            how many a consumer may hold at once, from slots; 'inline' where messages lie
@@ -137,7 +139,7 @@ impl Row {
             layout: match stats.layout {
                 Layout::Stamped => "stamped",
                 Layout::Dense => "dense",
-                Layout::Inline => "inline",
+                Layout::Inline => INLINE,
                 _ => "unknown",
             },
             in_hand: many.then_some(stats.in_hand),
@@ -177,6 +179,11 @@ impl Row {
         }
     }
 
+    /// A batch in the entries takes one of them.
+    fn more_than_fit(&self) -> bool {
+        self.layout == INLINE && self.len > self.capacity
+    }
+
     fn cells(&self) -> [String; COLUMNS.len()] {
         [
             printable(&self.name),
@@ -197,6 +204,14 @@ impl Row {
         ]
     }
 }
+
+/// Messages lie in the entries.
+const INLINE: &str = "inline";
+
+/// Below the table, where a row needs it.
+const MORE_THAN_FIT: &str = "
+inline: CAPACITY counts entries, LEN messages. An entry holds up to 64 that were pushed in one call.
+";
 
 /// Headings, and whether a column is one of numbers, which stand to the right.
 const COLUMNS: [(&str, bool); 15] = [
@@ -262,6 +277,9 @@ fn table(rows: &[Row]) -> String {
         }
         text.push_str(row.trim_end());
         text.push('\n');
+    }
+    if rows.iter().any(Row::more_than_fit) {
+        text.push_str(MORE_THAN_FIT);
     }
     text
 }

@@ -81,6 +81,36 @@ fn ls_tells_where_messages_of_many_lie_and_how_many_may_be_held() {
 }
 
 #[test]
+fn ls_says_why_more_messages_are_there_than_fit() {
+    let (entries, slots) = (TestName::new("entries"), TestName::new("slots"));
+    let listed = |name: &TestName| {
+        let listed = run(&["ls", name.as_str()]);
+        listed.expect(0, "");
+        String::from_utf8(listed.out).expect("text")
+    };
+    let note = "\n\ninline: CAPACITY counts entries, LEN messages";
+    let ring = mpmc::Ring::<u64>::builder(entries.as_str()).capacity(4).create().expect("create");
+    if ring.in_hand() > 0 {
+        return; // Without the instruction that it takes, slots serve.
+    }
+    let (mut tx, mut rx) = (ring.producer().expect("join"), ring.consumer().expect("join"));
+    assert_eq!(tx.push_slice(&[7; 64]), Ok(64));
+    let text = listed(&entries);
+    assert!(text.contains(" 64 ") && text.contains(note) && text.ends_with(".\n"), "{text}");
+    let json = run(&["ls", entries.as_str(), "--json"]);
+    let rings: serde_json::Value = serde_json::from_slice(&json.out).expect("nothing but JSON");
+    assert_eq!((&rings[0]["len"], &rings[0]["capacity"]), (&64.into(), &4.into()));
+    assert_eq!(rx.pop_slice(&mut [0; 60]), Ok(60));
+    // Four are no riddle, nor are slots.
+    assert_eq!(listed(&entries).lines().count(), 2);
+    let ring = mpmc::Ring::<u64>::builder(slots.as_str()).capacity(4).in_hand(1).create().expect("create");
+    assert_eq!(ring.producer().expect("join").push_slice(&[7; 64]), Ok(4));
+    assert_eq!(listed(&slots).lines().count(), 2);
+    let help = String::from_utf8(run(&["ls", "--help"]).out).expect("text");
+    assert!(help.contains("entries") && help.contains("LEN may be more"), "{help}");
+}
+
+#[test]
 fn rm_takes_several_and_goes_on_after_one_that_is_not_there() {
     let (bytes, missing, typed) = (TestName::new("b"), TestName::new("none"), TestName::new("t"));
     ByteRing::builder(bytes.as_str()).create().expect("create");
