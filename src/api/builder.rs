@@ -1,5 +1,6 @@
 //! How a ring is made or found.
 
+use crate::layout::exchange::IN_HAND_MAX;
 use crate::layout::geometry::{RECORD_LEN, Shape, can_be_inline};
 use crate::layout::header::Kind;
 use crate::layout::slot::Layout;
@@ -168,14 +169,29 @@ impl<R: RingType> Builder<R> {
         self
     }
 
-    fn expect(&self) -> Expect {
-        Expect {
+    fn expect(&self) -> Result<Expect, Error> {
+        self.check_hands()?;
+        Ok(Expect {
             kind: Some(R::kind()),
             payload: R::payload(),
             schema: self.schema.clone(),
             redelivery: self.redelivery && R::kind() == Kind::Mpmc,
             allowed_users: self.allowed_users.clone(),
+        })
+    }
+
+    /// `in_hand` asks for redelivery: that it is off says that it was turned off afterwards. What one of the
+    /// two wants would be dropped without a word, whatever there is to attach to.
+    fn check_hands(&self) -> Result<(), Error> {
+        if self.redelivery || self.in_hand == 1 {
+            return Ok(());
         }
+        let hands = self.in_hand;
+        Err(Context::new(&self.name).option(if (1..=IN_HAND_MAX).contains(&hands) {
+            format!("in_hand({hands}) asks for messages that come back, and redelivery(false) after it for ones that do not: leave out one of the two")
+        } else {
+            format!("{hands} messages in hand cannot be: give 1 to {IN_HAND_MAX} in hand")
+        }))
     }
 
     fn recipe(&self) -> Result<Recipe, Error> {
@@ -203,7 +219,7 @@ impl<R: RingType> Builder<R> {
             schema: self.schema.clone().unwrap_or_default(),
             huge: self.huge,
             ephemeral: self.ephemeral,
-            expect: self.expect(),
+            expect: self.expect()?,
         })
     }
 
@@ -248,9 +264,10 @@ impl<R: RingType> Builder<R> {
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotReady`], [`Error::WrongKind`], [`Error::WrongPayload`],
     /// [`Error::WrongSchema`], [`Error::WrongAbi`], [`Error::OtherUser`],
-    /// [`Error::PermissionDenied`], [`Error::Collision`], [`Error::NotSegring`], ….
+    /// [`Error::PermissionDenied`], [`Error::Collision`], [`Error::NotSegring`]; [`Error::BadOption`] for
+    /// redelivery that this ring has not, and for options that contradict each other, ….
     pub fn attach(self) -> Result<R, Error> {
-        let region = Region::attach(&self.name, &self.expect(), false)?;
+        let region = Region::attach(&self.name, &self.expect()?, false)?;
         self.finish(region)
     }
 
@@ -263,7 +280,7 @@ impl<R: RingType> Builder<R> {
     pub fn create_or_attach(self) -> Result<R, Error> {
         let mut last = Error::Busy { ring: self.name.to_string(), pid: 0 };
         for _ in 0..ROUNDS {
-            match Region::attach(&self.name, &self.expect(), false) {
+            match Region::attach(&self.name, &self.expect()?, false) {
                 Ok(region) => return self.finish(region),
                 Err(Error::NotFound { .. } | Error::NotReady { .. } | Error::Removed { .. }) => {}
                 Err(e) => return Err(e),
@@ -282,7 +299,7 @@ impl<R: RingType> Builder<R> {
     /// # Errors
     /// Those of [`attach`](Builder::attach).
     pub fn observe(self) -> Result<Observer, Error> {
-        let region = Region::attach(&self.name, &self.expect(), true)?;
+        let region = Region::attach(&self.name, &self.expect()?, true)?;
         Ok(Observer::from_region(region))
     }
 }

@@ -35,7 +35,8 @@ pub enum Error {
         /// What was given.
         id: i32,
     },
-    /// Capacity, payload, mode or schema are out of bounds.
+    /// Capacity, payload, mode, schema, seats or messages in hand are out of bounds, or two options contradict
+    /// each other.
     #[error("ring {ring}: {what}")]
     BadOption {
         /// The ring's name and key.

@@ -52,7 +52,8 @@ macro_rules! exchange_options {
         }
 
         /// How many messages a consumer may hold at once, 1 to 64. Default: 1. Asks for
-        /// redelivery, too: who holds messages wants them to come back.
+        /// redelivery, too: who holds messages wants them to come back. More than 1, and redelivery turned off
+        /// after it, is refused when the ring is made or attached to.
         pub fn in_hand(mut self, messages: u32) -> Self {
             self.in_hand = messages;
             self.redelivery = true;
@@ -68,8 +69,9 @@ impl<T: Payload> Builder<Ring<T>> {
     /// Whether messages can be built and taken in place, and come back when their consumer dies or hands
     /// them back. Larger ones always do. Those of up to 8 bytes lie in the ring's entries if this is off
     /// ([`Layout::Inline`](crate::Layout::Inline)): faster, and only to push and pop; what a consumer has popped
-    /// when it is killed is gone. Default: off, unless [`in_hand`](Builder::in_hand) is called; of the two, the
-    /// last call decides. Who asks for it does not attach to a ring that was made without.
+    /// when it is killed is gone. Default: off, unless [`in_hand`](Builder::in_hand) is called. Off after
+    /// `in_hand(1)` is off; after more in hand it is [`Error::BadOption`], for messages of any size, as one wish
+    /// would have to be dropped. Who asks for it does not attach to a ring that was made without.
     pub fn redelivery(mut self, redelivery: bool) -> Self {
         self.redelivery = redelivery;
         self

@@ -374,8 +374,45 @@ fn who_asks_for_redelivery_is_refused_by_a_ring_without_it() {
         }
     }
     // The last of the two calls decides.
-    assert_eq!(build().in_hand(4).redelivery(false).attach().unwrap().in_hand(), 0);
+    assert_eq!(build().in_hand(1).redelivery(false).attach().unwrap().in_hand(), 0);
     ring.remove().unwrap();
+}
+
+/// Who asks for several in hand, and then for none that comes back, does not get one of the two and no word
+/// of the other.
+#[test]
+fn hands_are_not_taken_back() {
+    let name = TestName::new("words");
+    let build = || mpmc::Ring::<u64>::builder(name.name());
+    let refused = |wish: segring::Builder<mpmc::Ring<u64>>, words: &[&str]| {
+        let observed = wish.clone().observe().map(drop);
+        let all = [wish.clone().create(), wish.clone().attach(), wish.create_or_attach()];
+        for error in all.map(|made| made.map(drop)).into_iter().chain([observed]) {
+            let why = error.unwrap_err();
+            assert!(matches!(why, Error::BadOption { .. }), "{why}");
+            words.iter().for_each(|word| assert!(why.to_string().contains(word), "{word}: {why}"));
+        }
+    };
+    let all_refused = || {
+        refused(build().in_hand(4).redelivery(false), &["in_hand(4)", "redelivery(false)"]);
+        refused(build().in_hand(2).redelivery(true).redelivery(false), &["in_hand(2)"]);
+        refused(build().in_hand(0).redelivery(false), &["0 messages in hand", "1 to 64"]);
+        refused(build().in_hand(65).redelivery(false), &["65 messages in hand", "1 to 64"]);
+    };
+    all_refused();
+    // The same for larger ones, which have slots: it is not the size that makes it a contradiction.
+    let large = mpmc::Ring::<[u64; 2]>::builder(name.name()).in_hand(4).redelivery(false).create();
+    assert!(matches!(large, Err(Error::BadOption { .. })));
+    assert!(matches!(build().attach(), Err(Error::NotFound { .. })), "nothing was made");
+    for wish in [build().redelivery(false).in_hand(4), build().in_hand(4).redelivery(false).redelivery(true)]
+    {
+        let ring = wish.create().unwrap();
+        assert_eq!(ring.in_hand(), 4);
+        all_refused();
+        ring.remove().unwrap();
+    }
+    let ring = build().in_hand(4).in_hand(1).redelivery(false).create().unwrap();
+    assert_eq!(ring.stats().unwrap().layout, Layout::Inline);
 }
 
 /// A slice of which some were taken before says so.
