@@ -66,7 +66,8 @@ fn the_batch_of_a_dead_producer_is_whole_and_its_block_is_found_again() {
         let mut into = [9; 9];
         assert_eq!(rx.pop_slice(&mut into[..part]), Ok(part.min(5)));
         let mut tx = ring.producer().unwrap();
-        let pushed = if part == 5 { 4 } else { 1 };
+        // Or one by one, as many as there is room for.
+        let pushed = if part == 5 { 4 } else { 3 };
         assert_eq!(tx.push_slice(&[7; 4]), Ok(pushed), "{part} of 5 are taken");
         assert_eq!(rx.pop_slice(&mut into[part..5]), Ok(5 - part));
         assert_eq!(into[..5], [0, 1, 2, 3, 4]);
