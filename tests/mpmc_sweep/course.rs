@@ -62,6 +62,7 @@ impl Course {
                 let place = Place { calls: 0, steps: course.length };
                 course.note(&mut last, first.changes(), place);
             }
+            first.check();
             first.discard();
             return Ok(course);
         }
@@ -71,6 +72,7 @@ impl Course {
             changes.push(first.changes());
         }
         changes.push(first.changes());
+        first.check();
         first.discard();
         course.length = changes.len() as u64 - 2;
         for (calls, around) in (0..).zip(changes.windows(2)).filter(|(_, around)| around[0] != around[1]) {

@@ -28,6 +28,8 @@ pub(crate) trait Staged: Sized {
     fn victim(&mut self) -> &mut Victim;
     /// How many words have changed since the mark.
     fn changes(&self) -> u64;
+    /// It stands at its second mark, and nobody has disturbed it: has it woken who slept?
+    fn check(&self);
     /// Kills it, and removes the ring as it is.
     fn discard(self);
     /// Leads it there, lets it happen, and settles. Says how many words were changed.
@@ -57,6 +59,10 @@ impl Staged for Stage {
 
     fn changes(&self) -> u64 {
         self.world.snapshot().changes_since(&self.before)
+    }
+
+    fn check(&self) {
+        assert!(!self.op.scene().sleeper || !self.world.has_sleeper(), "it woke nobody");
     }
 
     fn discard(self) {

@@ -55,10 +55,20 @@ impl Words {
         }
     }
 
+    /// The waiters' words: for messages, and for room.
+    fn waiters(&self) -> [u64; 2] {
+        let state = self.raw.word(104).load(SeqCst) + 2 * LINE;
+        [state + 4, state + 8]
+    }
+
     /// As if somebody slept who waits for room, or for a message.
     pub(crate) fn pretend_a_sleeper(&self, for_room: bool) {
-        let state = self.raw.word(104).load(SeqCst) + 2 * LINE;
-        self.raw.half(state + if for_room { 8 } else { 4 }).fetch_or(1 << 31, SeqCst);
+        self.raw.half(self.waiters()[usize::from(for_room)]).fetch_or(1 << 31, SeqCst);
+    }
+
+    /// Whether nobody has woken that one yet.
+    pub(crate) fn has_sleeper(&self) -> bool {
+        self.waiters().iter().any(|word| self.raw.half(*word).load(SeqCst) & 1 << 31 != 0)
     }
 
     /// I4: each slot is in exactly one place.

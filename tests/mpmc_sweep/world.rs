@@ -144,6 +144,10 @@ impl World {
         Ok(met.then_some(victim))
     }
 
+    pub(crate) fn has_sleeper(&self) -> bool {
+        self.words.has_sleeper()
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.words.snapshot()
     }

@@ -36,6 +36,10 @@ impl Staged for Stage {
         self.world.snapshot().changes_since(&self.before)
     }
 
+    fn check(&self) {
+        assert!(!self.op.scene().sleeper || !self.world.has_sleeper(), "it woke nobody");
+    }
+
     fn discard(self) {
         drop(self.victim);
         self.world.discard();

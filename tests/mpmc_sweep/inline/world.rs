@@ -197,6 +197,10 @@ impl World {
         Ok(met.then_some(victim))
     }
 
+    pub(crate) fn has_sleeper(&self) -> bool {
+        self.books.words.has_sleeper()
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.books.words.snapshot()
     }
