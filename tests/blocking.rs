@@ -5,12 +5,15 @@
 //! until that is so. That no wakeup is lost is shown in `wakeups.rs`.
 
 mod common;
+#[path = "common/remote.rs"]
+mod remote;
 
-use common::{TestChild, TestName, WATCHDOG, child_role, listen, say};
+use common::{TestName, child_role, listen, say};
+use remote::{Remote, at_work};
 use segring::spsc::{ByteRing, Ring};
 use segring::{Layout, RingError};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 static SIGNALS: AtomicU64 = AtomicU64::new(0);
 
@@ -22,7 +25,7 @@ extern "C" fn count_signal(_: libc::c_int) {
 #[test]
 fn child_main() {
     let Some((role, args)) = child_role() else { return };
-    say(&nix::unistd::gettid().to_string());
+    at_work();
     if role == "bytes" { bytes_child(&args[0]) } else { typed_child(&args[0]) }
 }
 
@@ -103,52 +106,11 @@ fn bytes_child(name: &str) {
     }
 }
 
-/// A child and the thread of it that is at work.
-struct Remote {
-    child: TestChild,
-    tid: String,
-}
-
-impl Remote {
-    fn start(role: &str, name: &TestName) -> Self {
-        let mut child = TestChild::spawn(role, &[name.as_str()]);
-        let tid = child.hear().expect("its thread");
-        Self { child, tid }
-    }
-
-    fn sits(name: &TestName, side: &str) -> Self {
-        let mut this = Self::start("typed", name);
-        this.answers(side, "sits");
-        this
-    }
-
-    fn answers(&mut self, command: &str, answer: &str) {
-        self.child.tell(command);
-        self.child.expect(answer);
-    }
-
-    /// Tells it to do something, and returns once it sleeps in it.
-    fn sleeps_in(&mut self, command: &str) {
-        self.child.tell(command);
-        self.falls_asleep();
-    }
-
-    /// Returns once it sleeps in a `FUTEX_WAIT_BITSET` between processes.
-    fn falls_asleep(&self) {
-        let wanted = format!("{} ", libc::SYS_futex);
-        let end = Instant::now() + WATCHDOG;
-        loop {
-            assert!(Instant::now() < end, "watchdog: the child does not fall asleep");
-            std::thread::sleep(Duration::from_millis(1));
-            let Ok(call) = std::fs::read_to_string(format!("/proc/{}/syscall", self.tid)) else {
-                // Not readable here: then only most runs test a sleeper.
-                return std::thread::sleep(Duration::from_millis(30));
-            };
-            if call.starts_with(&wanted) && call.split(' ').nth(2) == Some("0x9") {
-                return;
-            }
-        }
-    }
+/// A child of one ring, and on one side of it.
+fn sits(name: &TestName, side: &str) -> Remote {
+    let mut this = Remote::start("typed", &[name.as_str()]);
+    this.answers(side, "sits");
+    this
 }
 
 fn ring(name: &TestName, capacity: usize) -> Ring<u64> {
@@ -164,7 +126,7 @@ fn a_sleeping_consumer_is_woken_by_each_message() {
     let name = TestName::new("slow-producer");
     let ring = ring(&name, 4);
     let mut tx = ring.producer().unwrap();
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     for i in 0..20 {
         consumer.sleeps_in("pop");
         tx.try_push(i).unwrap();
@@ -177,7 +139,7 @@ fn a_sleeping_producer_is_woken_by_each_release() {
     let name = TestName::new("slow-consumer");
     let ring = ring(&name, 2);
     let mut rx = ring.consumer().unwrap();
-    let mut producer = Remote::sits(&name, "produce");
+    let mut producer = sits(&name, "produce");
     producer.answers("push 0", "Ok(())");
     producer.answers("push 1", "Ok(())");
     for i in 2..20 {
@@ -191,7 +153,7 @@ fn a_sleeping_producer_is_woken_by_each_release() {
 fn time_limits() {
     let name = TestName::new("limits");
     let ring = ring(&name, 1);
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     // Nobody has ever come: that is no news.
     consumer.answers("pop 0", "Err(TimedOut)");
     consumer.answers("pop 70", "Err(TimedOut)");
@@ -215,7 +177,7 @@ fn signals_interrupt_no_wait() {
     let name = TestName::new("signals");
     let ring = ring(&name, 1);
     let mut tx = ring.producer().unwrap();
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     consumer.answers("handle", "ready");
     for i in 0..5 {
         consumer.sleeps_in("pop");
@@ -239,7 +201,7 @@ fn a_stopped_peer_is_not_a_dead_one() {
     let name = TestName::new("stopped");
     let ring = ring(&name, 1);
     let mut tx = ring.producer().unwrap();
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     // Stopped in its sleep.
     consumer.sleeps_in("pop");
     consumer.child.signal(libc::SIGSTOP);
@@ -267,7 +229,7 @@ fn a_stopped_producer_goes_on_where_it_slept() {
     let name = TestName::new("stopped-tx");
     let ring = ring(&name, 1);
     let mut rx = ring.consumer().unwrap();
-    let mut producer = Remote::sits(&name, "produce");
+    let mut producer = sits(&name, "produce");
     producer.answers("push 1", "Ok(())");
     producer.sleeps_in("push 2");
     producer.child.signal(libc::SIGSTOP);
@@ -281,9 +243,9 @@ fn a_stopped_producer_goes_on_where_it_slept() {
 fn producer_goes(how: &str, news: &str) {
     let name = TestName::new("peer");
     let ring = ring(&name, 4);
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     for life in 0..3u64 {
-        let mut producer = Remote::sits(&name, "produce");
+        let mut producer = sits(&name, "produce");
         consumer.sleeps_in("pop");
         // Messages come before news.
         producer.answers(&format!("push {life}"), "Ok(())");
@@ -325,10 +287,10 @@ fn a_producer_that_is_killed_is_told_once() {
 fn a_consumer_that_goes_is_told_once_to_a_sleeping_producer() {
     let name = TestName::new("peer-rx");
     let ring = ring(&name, 1);
-    let mut producer = Remote::sits(&name, "produce");
+    let mut producer = sits(&name, "produce");
     producer.answers("push 0", "Ok(())");
     for (next, news) in [(1, DEAD), (2, GONE), (3, DEAD)] {
-        let mut consumer = Remote::sits(&name, "consume");
+        let mut consumer = sits(&name, "consume");
         producer.sleeps_in(&format!("push {next}"));
         if news == DEAD {
             consumer.child.kill();
@@ -352,7 +314,7 @@ fn a_consumer_that_goes_is_told_once_to_a_sleeping_producer() {
 fn closed_comes_after_the_last_message() {
     let name = TestName::new("closed");
     let ring = ring(&name, 4);
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     let mut tx = ring.producer().unwrap();
     consumer.sleeps_in("pop");
     tx.push(1).unwrap();
@@ -375,7 +337,7 @@ fn closing_wakes_a_sleeper() {
     let name = TestName::new("close-wakes");
     let ring = ring(&name, 4);
     let mut tx = ring.producer().unwrap();
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     consumer.sleeps_in("pop");
     tx.close();
     consumer.child.expect("Err(Closed)");
@@ -386,7 +348,7 @@ fn removal_is_told_when_nobody_can_come() {
     let name = TestName::new("removed");
     let ring = ring(&name, 4);
     let mut tx = ring.producer().unwrap();
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     consumer.sleeps_in("pop");
     ring.remove().unwrap();
     // Whoever is in goes on.
@@ -402,8 +364,8 @@ fn removal_is_told_when_nobody_can_come() {
 fn waiting_for_room_and_messages_takes_nothing() {
     let name = TestName::new("wait-for");
     let ring = ring(&name, 1);
-    let mut consumer = Remote::sits(&name, "consume");
-    let mut producer = Remote::sits(&name, "produce");
+    let mut consumer = sits(&name, "consume");
+    let mut producer = sits(&name, "produce");
     producer.answers("room", "Ok(())");
     consumer.sleeps_in("message");
     producer.answers("push 1", "Ok(())");
@@ -423,7 +385,7 @@ fn waiting_for_room_for_a_record_and_for_the_drain() {
     let name = TestName::new("drain");
     let ring = ByteRing::builder(name.name()).capacity(4096).create().unwrap();
     let mut rx = ring.consumer().unwrap();
-    let mut producer = Remote::start("bytes", &name);
+    let mut producer = Remote::start("bytes", &[name.as_str()]);
     producer.answers("drained", "Ok(())");
     producer.answers("push 1000", "Ok(())");
     producer.answers("push 2000", "Ok(())");
@@ -469,13 +431,13 @@ fn a_killed_sleeper_costs_one_wake_and_the_next_one_is_woken() {
     let word = consumer_waits(&ring);
     let mut tx = ring.producer().unwrap();
     for round in 0..5 {
-        let mut consumer = Remote::sits(&name, "consume");
+        let mut consumer = sits(&name, "consume");
         consumer.sleeps_in("pop");
         consumer.child.kill();
         assert_eq!(word(), 1, "what a killed sleeper leaves");
         tx.try_push(round).unwrap();
         assert_eq!(word(), 0, "one wake for nobody, and then none");
-        let mut next = Remote::sits(&name, "consume");
+        let mut next = sits(&name, "consume");
         next.answers("pop", &format!("Ok({round})"));
         next.sleeps_in("pop");
         tx.try_push(round).unwrap();
