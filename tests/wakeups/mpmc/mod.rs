@@ -6,6 +6,7 @@
 
 mod batches;
 mod calls;
+mod comings;
 
 use crate::common::{TestName, listen, say};
 use crate::interpose::{Moment, plan};
