@@ -7,6 +7,7 @@
 mod batches;
 mod calls;
 mod comings;
+mod returned;
 
 use crate::common::{TestName, listen, say};
 use crate::interpose::{Moment, plan};
