@@ -7,6 +7,7 @@
 mod batches;
 mod calls;
 mod comings;
+mod passing;
 mod returned;
 
 use crate::common::{TestName, listen, say};
