@@ -115,6 +115,8 @@ fn child_main() {
         "stress" => stress::side(&args.iter().map(String::as_str).collect::<Vec<_>>()),
         "killed waker" => races::killed_waker(&args[0]),
         "many" => mpmc::side(&args[0], &args[1]),
+        "many worker" => mpmc::worker(&args[0], &args[1]),
+        "many taker" => mpmc::taker(&args[0], &args[1]),
         other => panic!("no such role: {other}"),
     }
     say(&SLEEPS.load(SeqCst).to_string());

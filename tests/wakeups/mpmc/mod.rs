@@ -7,8 +7,11 @@
 mod batches;
 mod calls;
 mod comings;
+mod crowd;
 mod passing;
 mod returned;
+
+pub use crowd::{taker, worker};
 
 use crate::common::{TestName, listen, say};
 use crate::interpose::{Moment, plan};
