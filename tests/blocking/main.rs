@@ -4,8 +4,12 @@
 //! No test here measures time: where it matters that somebody sleeps, the test looks into `/proc`
 //! until that is so. That no wakeup is lost is shown in `wakeups.rs`.
 
+#[path = "../common/mod.rs"]
 mod common;
-#[path = "common/remote.rs"]
+mod many;
+#[path = "../common/raw.rs"]
+mod raw;
+#[path = "../common/remote.rs"]
 mod remote;
 
 use common::{TestName, child_role, listen, say};
@@ -21,12 +25,37 @@ extern "C" fn count_signal(_: libc::c_int) {
     SIGNALS.fetch_add(1, SeqCst);
 }
 
+fn handle_signals() {
+    // SAFETY: the handler only adds to an atomic. No SA_RESTART: calls end with EINTR.
+    let handler: extern "C" fn(libc::c_int) = count_signal;
+    // SAFETY: as above; an all-zero sigaction is a valid one.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as usize;
+    // SAFETY: `action` is complete, and no old one is asked for.
+    unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) };
+}
+
+/// Interrupts a sleeper some times; each time it sleeps again.
+fn interrupt(sleeper: &Remote) {
+    for _ in 0..4 {
+        let tid = sleeper.tid.parse::<libc::pid_t>().unwrap();
+        // SAFETY: a signal that our own child, which waits for us, handles.
+        unsafe { libc::syscall(libc::SYS_tgkill, sleeper.child.pid(), tid, libc::SIGUSR1) };
+        sleeper.falls_asleep();
+    }
+}
+
 /// A child at the parent's command: one line in, what came of it out.
 #[test]
 fn child_main() {
     let Some((role, args)) = child_role() else { return };
     at_work();
-    if role == "bytes" { bytes_child(&args[0]) } else { typed_child(&args[0]) }
+    match role.as_str() {
+        "bytes" => bytes_child(&args[0]),
+        "typed" => typed_child(&args[0]),
+        "many" => many::child(&args[0], &args[1]),
+        other => panic!("no such role: {other}"),
+    }
 }
 
 fn limit(word: Option<&str>) -> Option<Duration> {
@@ -53,13 +82,7 @@ fn typed_child(name: &str) {
                 "left".into()
             }
             (Some("handle"), ..) => {
-                // SAFETY: the handler only adds to an atomic. No SA_RESTART: calls end with EINTR.
-                let handler: extern "C" fn(libc::c_int) = count_signal;
-                // SAFETY: as above; an all-zero sigaction is a valid one.
-                let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-                action.sa_sigaction = handler as usize;
-                // SAFETY: `action` is complete, and no old one is asked for.
-                unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) };
+                handle_signals();
                 "ready".into()
             }
             (Some("signals"), ..) => SIGNALS.load(SeqCst).to_string(),
@@ -181,12 +204,7 @@ fn signals_interrupt_no_wait() {
     consumer.answers("handle", "ready");
     for i in 0..5 {
         consumer.sleeps_in("pop");
-        for _ in 0..4 {
-            let tid = consumer.tid.parse::<libc::pid_t>().unwrap();
-            // SAFETY: a signal that our own child, which waits for us, handles.
-            unsafe { libc::syscall(libc::SYS_tgkill, consumer.child.pid(), tid, libc::SIGUSR1) };
-            consumer.falls_asleep();
-        }
+        interrupt(&consumer);
         tx.push(i).unwrap();
         consumer.child.expect(&format!("Ok({i})"));
     }
