@@ -13,7 +13,8 @@ pub static SLEEPS: AtomicU64 = AtomicU64::new(0);
 pub static NO_BARRIER: AtomicBool = AtomicBool::new(false);
 
 /// libc's `syscall`, but that a shared `FUTEX_WAIT_BITSET` loses its time limit while [`FOR_EVER`].
-/// (The standard library's own are private.)
+/// (The standard library's own are private.) A sleep without a bit of its own in the word is no wait, but a
+/// pause that nobody ends: it keeps its limit.
 ///
 /// # Safety
 /// As libc's.
@@ -37,7 +38,7 @@ unsafe extern "C" fn syscall(
     if nr == libc::SYS_futex && b == libc::c_long::from(libc::FUTEX_WAKE_BITSET) {
         act(Moment::Wake);
     }
-    let waits = nr == libc::SYS_futex && b == libc::c_long::from(libc::FUTEX_WAIT_BITSET);
+    let waits = nr == libc::SYS_futex && b == libc::c_long::from(libc::FUTEX_WAIT_BITSET) && c & f != 0;
     let limit = if waits && FOR_EVER.load(SeqCst) {
         SLEEPS.fetch_add(1, SeqCst);
         0
@@ -45,7 +46,11 @@ unsafe extern "C" fn syscall(
         d
     };
     // SAFETY: the caller's promise; a null time limit is one too.
-    with_errno(unsafe { raw(nr, [a, b, c, limit, e, f]) })
+    let result = unsafe { raw(nr, [a, b, c, limit, e, f]) };
+    if waits && result == 0 {
+        act(Moment::Woken);
+    }
+    with_errno(result)
 }
 
 /// libc's `semctl`, but for [`Moment::LookAtPeer`].
@@ -79,6 +84,8 @@ pub enum Moment {
     LookAtPeer,
     /// Between taking a waiter's bit and waking it (the two halves of K4).
     Wake,
+    /// A waiter was woken from its sleep, and has not looked yet.
+    Woken,
 }
 
 type Plan = Option<(Moment, Box<dyn FnOnce()>)>;

@@ -10,7 +10,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod interpose;
+mod mpmc;
 mod races;
+#[path = "../common/remote.rs"]
+mod remote;
 mod stress;
 
 use common::{TestChild, TestName, child_role, say, watchdog};
@@ -111,6 +114,9 @@ fn child_main() {
         "told consumer" => told_consumer(&args[0]),
         "stress" => stress::side(&args.iter().map(String::as_str).collect::<Vec<_>>()),
         "killed waker" => races::killed_waker(&args[0]),
+        "many" => mpmc::side(&args[0], &args[1]),
+        "many worker" => mpmc::worker(&args[0], &args[1]),
+        "many taker" => mpmc::taker(&args[0], &args[1]),
         other => panic!("no such role: {other}"),
     }
     say(&SLEEPS.load(SeqCst).to_string());

@@ -4,13 +4,20 @@
 //! No test here measures time: where it matters that somebody sleeps, the test looks into `/proc`
 //! until that is so. That no wakeup is lost is shown in `wakeups.rs`.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod many;
+#[path = "../common/raw.rs"]
+mod raw;
+#[path = "../common/remote.rs"]
+mod remote;
 
-use common::{TestChild, TestName, WATCHDOG, child_role, listen, say};
+use common::{TestName, child_role, listen, say};
+use remote::{Remote, at_work};
 use segring::spsc::{ByteRing, Ring};
 use segring::{Layout, RingError};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 static SIGNALS: AtomicU64 = AtomicU64::new(0);
 
@@ -18,12 +25,37 @@ extern "C" fn count_signal(_: libc::c_int) {
     SIGNALS.fetch_add(1, SeqCst);
 }
 
+fn handle_signals() {
+    // SAFETY: the handler only adds to an atomic. No SA_RESTART: calls end with EINTR.
+    let handler: extern "C" fn(libc::c_int) = count_signal;
+    // SAFETY: as above; an all-zero sigaction is a valid one.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as usize;
+    // SAFETY: `action` is complete, and no old one is asked for.
+    unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) };
+}
+
+/// Interrupts a sleeper some times; each time it sleeps again.
+fn interrupt(sleeper: &Remote) {
+    for _ in 0..4 {
+        let tid = sleeper.tid.parse::<libc::pid_t>().unwrap();
+        // SAFETY: a signal that our own child, which waits for us, handles.
+        unsafe { libc::syscall(libc::SYS_tgkill, sleeper.child.pid(), tid, libc::SIGUSR1) };
+        sleeper.falls_asleep();
+    }
+}
+
 /// A child at the parent's command: one line in, what came of it out.
 #[test]
 fn child_main() {
     let Some((role, args)) = child_role() else { return };
-    say(&nix::unistd::gettid().to_string());
-    if role == "bytes" { bytes_child(&args[0]) } else { typed_child(&args[0]) }
+    at_work();
+    match role.as_str() {
+        "bytes" => bytes_child(&args[0]),
+        "typed" => typed_child(&args[0]),
+        "many" => many::child(&args[0], &args[1]),
+        other => panic!("no such role: {other}"),
+    }
 }
 
 fn limit(word: Option<&str>) -> Option<Duration> {
@@ -50,13 +82,7 @@ fn typed_child(name: &str) {
                 "left".into()
             }
             (Some("handle"), ..) => {
-                // SAFETY: the handler only adds to an atomic. No SA_RESTART: calls end with EINTR.
-                let handler: extern "C" fn(libc::c_int) = count_signal;
-                // SAFETY: as above; an all-zero sigaction is a valid one.
-                let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-                action.sa_sigaction = handler as usize;
-                // SAFETY: `action` is complete, and no old one is asked for.
-                unsafe { libc::sigaction(libc::SIGUSR1, &raw const action, std::ptr::null_mut()) };
+                handle_signals();
                 "ready".into()
             }
             (Some("signals"), ..) => SIGNALS.load(SeqCst).to_string(),
@@ -103,52 +129,11 @@ fn bytes_child(name: &str) {
     }
 }
 
-/// A child and the thread of it that is at work.
-struct Remote {
-    child: TestChild,
-    tid: String,
-}
-
-impl Remote {
-    fn start(role: &str, name: &TestName) -> Self {
-        let mut child = TestChild::spawn(role, &[name.as_str()]);
-        let tid = child.hear().expect("its thread");
-        Self { child, tid }
-    }
-
-    fn sits(name: &TestName, side: &str) -> Self {
-        let mut this = Self::start("typed", name);
-        this.answers(side, "sits");
-        this
-    }
-
-    fn answers(&mut self, command: &str, answer: &str) {
-        self.child.tell(command);
-        self.child.expect(answer);
-    }
-
-    /// Tells it to do something, and returns once it sleeps in it.
-    fn sleeps_in(&mut self, command: &str) {
-        self.child.tell(command);
-        self.falls_asleep();
-    }
-
-    /// Returns once it sleeps in a `FUTEX_WAIT_BITSET` between processes.
-    fn falls_asleep(&self) {
-        let wanted = format!("{} ", libc::SYS_futex);
-        let end = Instant::now() + WATCHDOG;
-        loop {
-            assert!(Instant::now() < end, "watchdog: the child does not fall asleep");
-            std::thread::sleep(Duration::from_millis(1));
-            let Ok(call) = std::fs::read_to_string(format!("/proc/{}/syscall", self.tid)) else {
-                // Not readable here: then only most runs test a sleeper.
-                return std::thread::sleep(Duration::from_millis(30));
-            };
-            if call.starts_with(&wanted) && call.split(' ').nth(2) == Some("0x9") {
-                return;
-            }
-        }
-    }
+/// A child of one ring, and on one side of it.
+fn sits(name: &TestName, side: &str) -> Remote {
+    let mut this = Remote::start("typed", &[name.as_str()]);
+    this.answers(side, "sits");
+    this
 }
 
 fn ring(name: &TestName, capacity: usize) -> Ring<u64> {
@@ -164,7 +149,7 @@ fn a_sleeping_consumer_is_woken_by_each_message() {
     let name = TestName::new("slow-producer");
     let ring = ring(&name, 4);
     let mut tx = ring.producer().unwrap();
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     for i in 0..20 {
         consumer.sleeps_in("pop");
         tx.try_push(i).unwrap();
@@ -177,7 +162,7 @@ fn a_sleeping_producer_is_woken_by_each_release() {
     let name = TestName::new("slow-consumer");
     let ring = ring(&name, 2);
     let mut rx = ring.consumer().unwrap();
-    let mut producer = Remote::sits(&name, "produce");
+    let mut producer = sits(&name, "produce");
     producer.answers("push 0", "Ok(())");
     producer.answers("push 1", "Ok(())");
     for i in 2..20 {
@@ -191,7 +176,7 @@ fn a_sleeping_producer_is_woken_by_each_release() {
 fn time_limits() {
     let name = TestName::new("limits");
     let ring = ring(&name, 1);
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     // Nobody has ever come: that is no news.
     consumer.answers("pop 0", "Err(TimedOut)");
     consumer.answers("pop 70", "Err(TimedOut)");
@@ -215,16 +200,11 @@ fn signals_interrupt_no_wait() {
     let name = TestName::new("signals");
     let ring = ring(&name, 1);
     let mut tx = ring.producer().unwrap();
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     consumer.answers("handle", "ready");
     for i in 0..5 {
         consumer.sleeps_in("pop");
-        for _ in 0..4 {
-            let tid = consumer.tid.parse::<libc::pid_t>().unwrap();
-            // SAFETY: a signal that our own child, which waits for us, handles.
-            unsafe { libc::syscall(libc::SYS_tgkill, consumer.child.pid(), tid, libc::SIGUSR1) };
-            consumer.falls_asleep();
-        }
+        interrupt(&consumer);
         tx.push(i).unwrap();
         consumer.child.expect(&format!("Ok({i})"));
     }
@@ -239,7 +219,7 @@ fn a_stopped_peer_is_not_a_dead_one() {
     let name = TestName::new("stopped");
     let ring = ring(&name, 1);
     let mut tx = ring.producer().unwrap();
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     // Stopped in its sleep.
     consumer.sleeps_in("pop");
     consumer.child.signal(libc::SIGSTOP);
@@ -267,7 +247,7 @@ fn a_stopped_producer_goes_on_where_it_slept() {
     let name = TestName::new("stopped-tx");
     let ring = ring(&name, 1);
     let mut rx = ring.consumer().unwrap();
-    let mut producer = Remote::sits(&name, "produce");
+    let mut producer = sits(&name, "produce");
     producer.answers("push 1", "Ok(())");
     producer.sleeps_in("push 2");
     producer.child.signal(libc::SIGSTOP);
@@ -281,9 +261,9 @@ fn a_stopped_producer_goes_on_where_it_slept() {
 fn producer_goes(how: &str, news: &str) {
     let name = TestName::new("peer");
     let ring = ring(&name, 4);
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     for life in 0..3u64 {
-        let mut producer = Remote::sits(&name, "produce");
+        let mut producer = sits(&name, "produce");
         consumer.sleeps_in("pop");
         // Messages come before news.
         producer.answers(&format!("push {life}"), "Ok(())");
@@ -325,10 +305,10 @@ fn a_producer_that_is_killed_is_told_once() {
 fn a_consumer_that_goes_is_told_once_to_a_sleeping_producer() {
     let name = TestName::new("peer-rx");
     let ring = ring(&name, 1);
-    let mut producer = Remote::sits(&name, "produce");
+    let mut producer = sits(&name, "produce");
     producer.answers("push 0", "Ok(())");
     for (next, news) in [(1, DEAD), (2, GONE), (3, DEAD)] {
-        let mut consumer = Remote::sits(&name, "consume");
+        let mut consumer = sits(&name, "consume");
         producer.sleeps_in(&format!("push {next}"));
         if news == DEAD {
             consumer.child.kill();
@@ -352,7 +332,7 @@ fn a_consumer_that_goes_is_told_once_to_a_sleeping_producer() {
 fn closed_comes_after_the_last_message() {
     let name = TestName::new("closed");
     let ring = ring(&name, 4);
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     let mut tx = ring.producer().unwrap();
     consumer.sleeps_in("pop");
     tx.push(1).unwrap();
@@ -375,7 +355,7 @@ fn closing_wakes_a_sleeper() {
     let name = TestName::new("close-wakes");
     let ring = ring(&name, 4);
     let mut tx = ring.producer().unwrap();
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     consumer.sleeps_in("pop");
     tx.close();
     consumer.child.expect("Err(Closed)");
@@ -386,7 +366,7 @@ fn removal_is_told_when_nobody_can_come() {
     let name = TestName::new("removed");
     let ring = ring(&name, 4);
     let mut tx = ring.producer().unwrap();
-    let mut consumer = Remote::sits(&name, "consume");
+    let mut consumer = sits(&name, "consume");
     consumer.sleeps_in("pop");
     ring.remove().unwrap();
     // Whoever is in goes on.
@@ -402,8 +382,8 @@ fn removal_is_told_when_nobody_can_come() {
 fn waiting_for_room_and_messages_takes_nothing() {
     let name = TestName::new("wait-for");
     let ring = ring(&name, 1);
-    let mut consumer = Remote::sits(&name, "consume");
-    let mut producer = Remote::sits(&name, "produce");
+    let mut consumer = sits(&name, "consume");
+    let mut producer = sits(&name, "produce");
     producer.answers("room", "Ok(())");
     consumer.sleeps_in("message");
     producer.answers("push 1", "Ok(())");
@@ -423,7 +403,7 @@ fn waiting_for_room_for_a_record_and_for_the_drain() {
     let name = TestName::new("drain");
     let ring = ByteRing::builder(name.name()).capacity(4096).create().unwrap();
     let mut rx = ring.consumer().unwrap();
-    let mut producer = Remote::start("bytes", &name);
+    let mut producer = Remote::start("bytes", &[name.as_str()]);
     producer.answers("drained", "Ok(())");
     producer.answers("push 1000", "Ok(())");
     producer.answers("push 2000", "Ok(())");
@@ -469,13 +449,13 @@ fn a_killed_sleeper_costs_one_wake_and_the_next_one_is_woken() {
     let word = consumer_waits(&ring);
     let mut tx = ring.producer().unwrap();
     for round in 0..5 {
-        let mut consumer = Remote::sits(&name, "consume");
+        let mut consumer = sits(&name, "consume");
         consumer.sleeps_in("pop");
         consumer.child.kill();
         assert_eq!(word(), 1, "what a killed sleeper leaves");
         tx.try_push(round).unwrap();
         assert_eq!(word(), 0, "one wake for nobody, and then none");
-        let mut next = Remote::sits(&name, "consume");
+        let mut next = sits(&name, "consume");
         next.answers("pop", &format!("Ok({round})"));
         next.sleeps_in("pop");
         tx.try_push(round).unwrap();
