@@ -46,7 +46,7 @@ pub(crate) struct Member {
     untold: Cell<Option<(u32, u32)>>,
     /// And how many of them had died: the next news is whether there are more.
     mourned: Cell<u32>,
-    /// How many of the other side had left, and whether the ring was marked as removed, at the last look.
+    /// How many had left, and whether the ring was marked as removed, at the last look.
     followed: Cell<(u32, bool)>,
     /// Messages that dead consumers held, and that this handle is to see to.
     queue: RefCell<VecDeque<Held>>,
@@ -331,9 +331,9 @@ impl Member {
     }
 
     fn hint(&self) -> (u32, bool) {
-        // Relaxed, both: hints, which save system calls.
-        let left = self.region().attendance(self.role.peer()).left.load(Ordering::Relaxed);
-        (left, self.is_flagged_removed())
+        // Relaxed, all: hints, which save system calls. Of my own side, too: it may leave something behind.
+        let left = |side| self.region().attendance(side).left.load(Ordering::Relaxed);
+        (left(Role::Producer).wrapping_add(left(Role::Consumer)), self.is_flagged_removed())
     }
 
     fn is_flagged_removed(&self) -> bool {

@@ -4,7 +4,6 @@ use super::{Slots, ring, sits};
 use crate::common::TestName;
 use segring::mpmc::{Consumer, Ring};
 use segring::{Trusted, mpmc};
-use std::time::Duration;
 
 fn trusted(ring: &Ring<Slots>) -> Trusted<Consumer<Slots>> {
     // SAFETY: nobody writes into this segment except through segring.
@@ -68,9 +67,7 @@ fn who_brings_back_what_the_dead_held_wakes_a_sleeping_consumer() {
     killed_with_one_in_hand(|ring| ring.consumer().unwrap());
 }
 
-/// What it could not hand back is its seat's. Whoever sleeps is woken, and takes the seat over: if its last
-/// look at the seats was more than 100 ms ago. (Else it sleeps again until then: what is late there, nothing
-/// tells it to look.)
+/// What it could not hand back is its seat's. Whoever sleeps is woken, and takes the seat over.
 #[test]
 fn who_leaves_something_behind_wakes_a_sleeping_consumer() {
     let (name, ring) = ring::<Slots>(1);
@@ -83,7 +80,6 @@ fn who_leaves_something_behind_wakes_a_sleeping_consumer() {
     job.hand_back();
     consumer.answers("pop", "Ok(1)");
     consumer.sleeps_in("pop");
-    std::thread::sleep(Duration::from_millis(150));
     drop(worker);
     consumer.child.expect("Ok(0)");
 }
