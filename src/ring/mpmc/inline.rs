@@ -214,12 +214,12 @@ pub(crate) struct Blocks {
     next: u32,
     /// What [`Memory::block_at`] says of each.
     at: [u64; BLOCKS_MAX as usize],
-    /// The entry of the next block when it was found there, and how often since.
-    seen: u64,
+    /// The entry of the next block, and where consumers were, when it was found there; and how often since.
+    seen: [u64; 2],
     looks: u32,
 }
 
-/// So often a producer finds its oldest batch untouched before it goes on without a block.
+/// So often a producer finds that nobody pops before it goes on without a block.
 const PATIENCE: u32 = 16;
 
 impl Blocks {
@@ -227,7 +227,7 @@ impl Blocks {
     pub(crate) fn resume(memory: impl Memory, seat: u32, per_seat: u32) -> Self {
         let count = per_seat.clamp(1, BLOCKS_MAX as u32);
         let at = [0; BLOCKS_MAX as usize];
-        let mut blocks = Self { first: seat * count, count, next: 0, at, seen: 0, looks: 0 };
+        let mut blocks = Self { first: seat * count, count, next: 0, at, seen: [0; 2], looks: 0 };
         for i in 0..count {
             // Relaxed: the last writer was the former holder of my seat; its semaphore ordered us.
             blocks.at[i as usize] = memory.block_at(blocks.first + i).load(Ordering::Relaxed);
@@ -242,14 +242,15 @@ impl Blocks {
         self.free(memory).is_some()
     }
 
-    /// A look at my oldest batch, when no block is free: whether consumers may be about to take it. Not if
-    /// it has lain there untouched for some looks.
+    /// A look at my oldest batch, and at where consumers are, when no block is free: whether they are about to
+    /// take it, or on the way to it. Not if nothing has moved for some looks.
     pub(crate) fn is_worked_on(&mut self, memory: impl Memory) -> bool {
         let position = self.at[self.next as usize].saturating_sub(1);
-        // Relaxed: only to see whether it has changed.
+        // Relaxed, both: only to see whether they have changed.
         let entry = memory.entry(position).load(Ordering::Relaxed);
-        if entry != self.seen {
-            (self.seen, self.looks) = (entry, 0);
+        let seen = [entry, memory.cursors().consumer.cursor.load(Ordering::Relaxed)];
+        if seen != self.seen {
+            (self.seen, self.looks) = (seen, 0);
         }
         self.looks = (self.looks + 1).min(PATIENCE);
         self.looks < PATIENCE
