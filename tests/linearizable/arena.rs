@@ -1,7 +1,7 @@
 //! Rounds of a few calls by a few workers at once, and their record. In memory that threads and processes
 //! share alike.
 
-use crate::checker::{BATCH, Call, Op, Said, is_linearizable};
+use crate::checker::{BATCH, Call, Op, Said, batch, is_linearizable_in};
 use crate::harness::{Rng, mix};
 use crate::shaken::Shaker;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -25,7 +25,8 @@ pub(crate) trait Queue {
     fn has_batches(&self) -> bool {
         false
     }
-    fn push_batch(&mut self, _item: u8) -> Said {
+    /// Pushes a batch, or some of its messages one by one: how many, if there is room.
+    fn push_batch(&mut self, _item: u8) -> Result<usize, Said> {
         unreachable!("it has no batches")
     }
     /// Pops as many as `into` has room for: how many, if there is any.
@@ -44,7 +45,7 @@ enum Asked {
 /// What was said of each part of it.
 #[derive(Clone, Copy, Default)]
 struct Answer {
-    /// Messages, the first ones of a call that pops several.
+    /// Messages, the first ones of a call that pops several; or only how many were pushed.
     popped: [u8; BATCH],
     n: usize,
     /// And then.
@@ -55,7 +56,10 @@ fn call(queue: &mut dyn Queue, asked: Asked) -> Answer {
     let one = |said| Answer { last: Some(said), ..Answer::default() };
     match asked {
         Asked::One(Op::Push(item)) => one(queue.try_push(item)),
-        Asked::One(Op::PushBatch(item)) => one(queue.push_batch(item)),
+        Asked::One(Op::PushBatch(item)) => match queue.push_batch(item) {
+            Ok(n) => Answer { n, ..Answer::default() },
+            Err(said) => one(said),
+        },
         Asked::One(Op::Pop) => one(queue.try_pop()),
         Asked::One(Op::Close) => {
             queue.close();
@@ -96,8 +100,7 @@ impl Record {
             Some(Said::Full) => 2,
             Some(Said::Empty) => 3,
             Some(Said::Closed) => 4,
-            Some(Said::One) => 5,
-            Some(Said::NoMore) => 6,
+            Some(Said::NoMore) => 5,
             Some(Said::Popped(item)) => {
                 (popped[0], n) = (item, 1);
                 0
@@ -114,12 +117,25 @@ impl Record {
         let [op, item, last, n, popped @ ..] = self.what.swap(0, SeqCst).to_le_bytes();
         let ops = [Op::Push(item), Op::Pop, Op::Close, Op::PushBatch(item)];
         let Some(op) = usize::from(op).checked_sub(1).map(|i| ops[i]) else { return Vec::new() };
-        let all = [Said::Ok, Said::Full, Said::Empty, Said::Closed, Said::One, Said::NoMore];
+        let all = [Said::Ok, Said::Full, Said::Empty, Said::Closed, Said::NoMore];
         let last = usize::from(last).checked_sub(1).map(|i| all[i]);
         let (invoked, returned) = (self.invoked.load(SeqCst), self.returned.load(SeqCst));
-        let popped = popped[..usize::from(n)].iter().map(|item| Said::Popped(*item));
-        let parts = popped.chain(last).enumerate();
-        parts.map(|(part, said)| Call { worker, part, op, said, invoked, returned }).collect()
+        let call = |(part, (op, said))| Call { worker, part, op, said, invoked, returned };
+        let n = usize::from(n);
+        match op {
+            Op::PushBatch(_) if n == BATCH => vec![call((0, (op, Said::Ok)))],
+            // One by one.
+            Op::PushBatch(item) if n > 0 => batch(item)[..n]
+                .iter()
+                .map(|item| (Op::Push(*item), Said::Ok))
+                .enumerate()
+                .map(call)
+                .collect(),
+            _ => {
+                let popped = popped[..n].iter().map(|item| Said::Popped(*item));
+                popped.chain(last).map(|said| (op, said)).enumerate().map(call).collect()
+            }
+        }
     }
 }
 
@@ -221,18 +237,21 @@ impl Arena {
     }
 
     /// So many rounds on one queue, all of whose messages are popped in between; it is closed in the last
-    /// one. `Err`: a history that no queue has.
+    /// one. `places`: how many all pushes so far have taken, if that is known. `Err`: a history that no queue
+    /// has.
     pub(crate) fn lead(
         &self,
         capacity: usize,
         rounds: u64,
         rng: &mut Rng,
         queue: &mut dyn Queue,
+        places: &dyn Fn() -> Option<u64>,
         counts: &mut Counts,
     ) -> Result<(), Vec<Call>> {
         let workers = self.workers.load(SeqCst);
         let mut result = Ok(());
         for round in 0..rounds {
+            let before = places();
             self.seed.store(rng.next() >> 1, SeqCst);
             self.closing.store(u64::from(round + 1 == rounds && queue.can_close()), SeqCst);
             self.ready.store(0, SeqCst);
@@ -241,7 +260,8 @@ impl Arena {
             until(|| self.done.load(SeqCst) == workers);
             let calls = self.collect(queue);
             counts.add(&calls);
-            if !is_linearizable(&calls, capacity) {
+            let taken = before.zip(places()).map(|(before, now)| now - before);
+            if !is_linearizable_in(&calls, capacity, taken) {
                 result = Err(calls);
                 break;
             }
@@ -285,7 +305,8 @@ pub(crate) struct Counts {
     pub(crate) empty: u64,
     pub(crate) closed: u64,
     pub(crate) popped: u64,
-    /// Batches; those of which one message went in; and parts of calls behind the first.
+    /// Batches; messages of some that went in one by one, but for the first; and parts of calls behind the
+    /// first.
     pub(crate) batches: u64,
     pub(crate) ones: u64,
     pub(crate) parts: u64,
@@ -301,8 +322,10 @@ impl Counts {
         for call in calls {
             self.parts += u64::from(call.part > 0);
             match call.said {
-                Said::Ok => self.batches += u64::from(matches!(call.op, Op::PushBatch(_))),
-                Said::One => self.ones += 1,
+                Said::Ok => {
+                    self.batches += u64::from(matches!(call.op, Op::PushBatch(_)));
+                    self.ones += u64::from(matches!(call.op, Op::Push(_)) && call.part > 0);
+                }
                 Said::NoMore => {}
                 Said::Full => self.full += 1,
                 Said::Empty => self.empty += 1,

@@ -1,7 +1,7 @@
 //! Queues that are wrong, each in a way of its own: the checker must see it. And one that is right.
 
 use crate::arena::Queue;
-use crate::checker::{Said, batch};
+use crate::checker::{BATCH, Said, batch};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -113,21 +113,21 @@ impl Queue for Arc<Locked> {
         self.batches
     }
 
-    fn push_batch(&mut self, item: u8) -> Said {
+    fn push_batch(&mut self, item: u8) -> Result<usize, Said> {
         let mut all = batch(item);
         if self.fault == Fault::TurnsBatches {
             all.reverse();
         }
         let mut items = self.items.lock().expect("nobody panics");
         if self.closed.load(SeqCst) {
-            return Said::Closed;
+            return Err(Said::Closed);
         }
         let taken = match self.fault {
             Fault::FreesTooEarly => items.iter().filter(|place| place.len() != 3).count(),
             _ => items.len(),
         };
         if taken >= self.capacity {
-            return Said::Full;
+            return Err(Said::Full);
         }
         if self.fault == Fault::SplitsBatches {
             items.push_back(VecDeque::from([all[0]]));
@@ -139,7 +139,7 @@ impl Queue for Arc<Locked> {
             items.push_back(VecDeque::from(all));
         }
         self.len.store(items.len(), SeqCst);
-        Said::Ok
+        Ok(BATCH)
     }
 
     fn pop_slice(&mut self, into: &mut [u8]) -> Result<usize, Said> {

@@ -5,7 +5,9 @@
 //! must make each call say what it has said.
 //!
 //! A batch is pushed by one call, its messages one behind the other; it takes one place, until the last of
-//! them has been popped. A call that pops several is that many pops, in this order.
+//! them has been popped. A call that pops several is that many pops, in this order. So is one that pushes
+//! several, and finds no block for them: that many pushes. Which one has done that if all of them went in it
+//! does not say; how many places all pushes have taken together says how many there were.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -32,8 +34,6 @@ pub(crate) enum Op {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Ok,
-    /// Of a batch: its first message went in by itself, the others did not.
-    One,
     Full,
     Empty,
     Closed,
@@ -103,11 +103,6 @@ impl Queue {
                 self.put(&[item]);
                 Said::Ok
             }
-            // Only its producer knows whether it had a block.
-            Op::PushBatch(item) if said == Said::One => {
-                self.put(&[item]);
-                Said::One
-            }
             Op::PushBatch(item) => {
                 self.put(&batch(item));
                 Said::Ok
@@ -159,6 +154,42 @@ impl Search<'_> {
 pub(crate) fn is_linearizable(calls: &[Call], capacity: usize) -> bool {
     assert!(calls.len() <= 128 && (1..=CAPACITY_MAX).contains(&capacity));
     Search { calls, capacity, tried: HashSet::new() }.completes(0, Queue::default())
+}
+
+/// The same, where all pushes have taken so many places, if that is known: batches beyond that went in one by
+/// one, and any of them may have.
+pub(crate) fn is_linearizable_in(calls: &[Call], capacity: usize, places: Option<u64>) -> bool {
+    let is_batch = |call: &&Call| matches!(call.op, Op::PushBatch(_)) && call.said == Said::Ok;
+    let one_by_one = places.map_or(0, |places| {
+        let pushes = calls.iter().filter(|call| matches!(call.op, Op::Push(_)) && call.said == Said::Ok);
+        let known = pushes.count() + calls.iter().filter(is_batch).count();
+        let more = (places as usize).checked_sub(known).expect("no push took less than a place");
+        assert_eq!(more % (BATCH - 1), 0, "{places} places, {known} pushes");
+        more / (BATCH - 1)
+    });
+    any_apart(calls, one_by_one, &|calls| is_linearizable(calls, capacity))
+}
+
+/// Whether `check` says so with some of the batches, so many, taken apart.
+fn any_apart(calls: &[Call], one_by_one: usize, check: &dyn Fn(&[Call]) -> bool) -> bool {
+    if one_by_one == 0 {
+        return check(calls);
+    }
+    calls.iter().enumerate().any(|(at, call)| {
+        let Op::PushBatch(item) = call.op else { return false };
+        if call.said != Said::Ok {
+            return false;
+        }
+        let parts = batch(item).map(Op::Push).into_iter().enumerate();
+        let parts = parts.map(|(part, op)| Call { part, op, ..*call });
+        let before = &calls[..at];
+        // Those before it stay whole here: each choice once.
+        any_apart(&calls[at + 1..], one_by_one - 1, &|rest| {
+            check(
+                &before.iter().copied().chain(parts.clone()).chain(rest.iter().copied()).collect::<Vec<_>>(),
+            )
+        })
+    })
 }
 
 /// `worker, op, said, invoked, returned`.
@@ -228,13 +259,13 @@ fn what_no_queue_says() {
 #[test]
 fn what_a_queue_may_say_of_batches() {
     use Op::{Close, Pop, Push, PushBatch};
-    use Said::{Closed, Empty, Full, NoMore, Ok, One, Popped};
+    use Said::{Closed, Empty, Full, NoMore, Ok, Popped};
     let good = |calls: &[_]| assert!(is_linearizable(&history(calls), 2), "{calls:?}");
     let [a, b, c, d] = batch(1);
     // It takes one place until its last message is gone. Pops of one call are parts of it.
     good(&[
         (0, PushBatch(1), Ok, 0, 1),
-        (0, PushBatch(2), One, 2, 3),
+        (0, Push(2), Ok, 2, 3),
         (0, Push(3), Full, 4, 5),
         (1, Pop, Popped(a), 6, 7),
         (1, Pop, Popped(b), 6, 7),
@@ -263,7 +294,7 @@ fn what_a_queue_may_say_of_batches() {
 #[test]
 fn what_no_queue_says_of_batches() {
     use Op::{Pop, Push, PushBatch};
-    use Said::{Ok, One, Popped};
+    use Said::{Ok, Popped};
     let bad = |what: &str, calls: &[_]| assert!(!is_linearizable(&history(calls), 2), "{what}");
     let [a, b, c, _] = batch(1);
     let push = (0, PushBatch(1), Ok, 0, 5);
@@ -277,9 +308,29 @@ fn what_no_queue_says_of_batches() {
     );
     bad(
         "more than one of it",
-        &[(0, PushBatch(1), One, 0, 1), (1, Pop, Popped(a), 6, 7), (1, Pop, Popped(b), 6, 7)],
+        &[(0, Push(1), Ok, 0, 1), (1, Pop, Popped(a), 6, 7), (1, Pop, Popped(b), 6, 7)],
     );
     bad("twice", &[push, (1, Pop, Popped(a), 6, 9), (2, Pop, Popped(a), 7, 8)]);
     let places = [push, (0, PushBatch(2), Ok, 6, 7), (1, Pop, Popped(a), 8, 9), (0, Push(9), Ok, 10, 11)];
     bad("a place that is not free yet", &places);
+}
+
+#[test]
+fn batches_without_a_block() {
+    use Op::{Pop, Push, PushBatch};
+    use Said::{Ok, Popped};
+    let [a, b, c, d] = batch(1);
+    let pops = [a, 9, b, c, d].map(|item| (1, Pop, Popped(item), 6, 7));
+    let beside = [(0, PushBatch(1), Ok, 0, 5), (2, Push(9), Ok, 1, 2), (2, PushBatch(2), Ok, 3, 4)];
+    let calls = history(&[&beside[..], &pops].concat());
+    assert!(!is_linearizable_in(&calls, 4, Some(3)), "the first one was a batch");
+    assert!(!is_linearizable_in(&calls, 4, None));
+    // One of both was none: the first one. For all messages at once there would be no room.
+    assert!(!is_linearizable_in(&calls, 4, Some(6)));
+    let pops = pops.map(|(worker, op, said, ..)| (worker, op, said, 2, 9));
+    let calls = history(&[&beside[..1], &pops, &beside[1..]].concat());
+    assert!(is_linearizable_in(&calls, 4, Some(6)));
+    // In its order, and all of it.
+    let turned = [b, a, 9, c, d].map(|item| (1, Pop, Popped(item), 2, 9));
+    assert!(!is_linearizable_in(&history(&[&beside[..1], &turned, &beside[1..]].concat()), 4, Some(6)));
 }

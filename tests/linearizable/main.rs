@@ -74,13 +74,12 @@ impl Queue for Both {
         self.inline
     }
 
-    fn push_batch(&mut self, item: u8) -> Said {
+    fn push_batch(&mut self, item: u8) -> Result<usize, Said> {
         match self.tx.push_slice(&batch(item).map(u64::from)) {
-            Ok(BATCH) => Said::Ok,
-            Ok(1) => Said::One,
-            Ok(0) => Said::Full,
-            Err(RingError::Closed) => Said::Closed,
-            other => panic!("push_slice: {other:?}"),
+            Ok(0) => Err(Said::Full),
+            Ok(n) => Ok(n),
+            Err(RingError::Closed) => Err(Said::Closed),
+            Err(e) => panic!("push_slice: {e}"),
         }
     }
 
@@ -124,12 +123,14 @@ fn shape(rng: &mut Rng) -> (usize, usize) {
 }
 
 /// One batch with threads. `leader` and each of what `join` gives are on the same queue.
+#[allow(clippy::too_many_arguments)]
 fn with_threads<Q: Queue>(
     arena: &Arena,
     (workers, capacity): (usize, usize),
     rounds: u64,
     rng: &mut Rng,
     counts: &mut Counts,
+    places: &dyn Fn() -> Option<u64>,
     join: impl Fn() -> Q + Sync,
 ) -> Result<(), Vec<Call>> {
     arena.begin(workers);
@@ -144,7 +145,7 @@ fn with_threads<Q: Queue>(
             });
         }
         seated.wait();
-        arena.lead(capacity, rounds, rng, &mut join(), counts)
+        arena.lead(capacity, rounds, rng, &mut join(), places, counts)
     })
 }
 
@@ -159,6 +160,11 @@ fn create(name: &TestName, capacity: usize, slots: bool) -> Ring {
         .redelivery(slots)
         .create()
         .expect("create")
+}
+
+/// Places that all pushes so far have taken.
+fn places(ring: &Ring) -> Option<u64> {
+    Some(ring.stats().expect("stats").pushed)
 }
 
 fn fail(calls: &[Call], shape: (usize, usize), seed: u64) -> ! {
@@ -198,7 +204,8 @@ fn of_threads(slots: bool) -> (Counts, u64) {
         let name = TestName::new("linear");
         let shape = shape(rng);
         let ring = create(&name, shape.1, slots);
-        let result = with_threads(&arena, shape, ROUNDS, rng, &mut counts, || Both::of(&ring));
+        let places = || places(&ring);
+        let result = with_threads(&arena, shape, ROUNDS, rng, &mut counts, &places, || Both::of(&ring));
         result.unwrap_or_else(|calls| fail(&calls, shape, seed));
     }
     (counts, seed)
@@ -234,7 +241,7 @@ fn of_processes(slots: bool) -> (Counts, u64) {
         arena.batch.fetch_add(1, SeqCst);
         let all = || ring.stats().expect("stats").producers as usize == workers + 1;
         until(|| ring.stats().expect("stats").consumers as usize == workers + 1 && all());
-        let result = arena.lead(shape.1, ROUNDS, rng, &mut leader, &mut counts);
+        let result = arena.lead(shape.1, ROUNDS, rng, &mut leader, &|| places(&ring), &mut counts);
         result.unwrap_or_else(|calls| fail(&calls, shape, seed));
         // They leave before the ring is removed.
         until(|| ring.stats().expect("stats").attached == 1);
@@ -255,7 +262,8 @@ where
         let _watchdog = watchdog("a batch of a queue of the test's own");
         let shape = shape(rng);
         let queue = make(shape.1);
-        if with_threads(&arena, shape, ROUNDS, rng, &mut counts, || Arc::clone(&queue)).is_err() {
+        let join = || Arc::clone(&queue);
+        if with_threads(&arena, shape, ROUNDS, rng, &mut counts, &|| None, join).is_err() {
             let _ = writeln!(std::io::stderr(), "{what}: caught after {} histories", counts.histories);
             return Some(counts.histories);
         }
