@@ -9,8 +9,8 @@
 //!   after that and before the caller has the value counts as delivered. `read` and `take` commit at
 //!   `release`: what a killed consumer held in place comes again.
 //! - **I2** No process, killed or stopped at any instruction, stops the others. No daemon, no
-//!   time-out decides who owns memory. A kill may delay a *sleeper*, by one recheck ([`wait::RECHECK`]): if its
-//!   waker died, or another sleeper that had been woken for the same message.
+//!   time-out decides who owns memory. A kill or a stop may delay a *sleeper*, by one recheck ([`wait::RECHECK`]): of
+//!   its waker, or of another sleeper that had been woken for the same message.
 //! - **I3** Memory is reclaimed only from the proven dead: the kernel has taken their semaphore
 //!   back. A stopped process that wakes up finds nothing of its own given away.
 //! - **I4** A slot is in exactly one place. In an SPSC ring: positions `head..tail` belong to the
