@@ -123,7 +123,6 @@ fn shape(rng: &mut Rng) -> (usize, usize) {
 }
 
 /// One batch with threads. `leader` and each of what `join` gives are on the same queue.
-#[allow(clippy::too_many_arguments)]
 fn with_threads<Q: Queue>(
     arena: &Arena,
     (workers, capacity): (usize, usize),
