@@ -70,7 +70,7 @@ impl Entry {
         (((self.0 >> STAGE_SHIFT).wrapping_sub(stage) << unused) as i64) >> unused
     }
 
-    /// What lies in this entry if it is in `stage`, and open; if not, more than [`SLOTS_MAX`]. One subtraction.
+    /// What lies in this entry if it is in `stage`, and open; if not, [`SLOTS_MAX`] or more. One subtraction.
     #[inline(always)]
     pub(crate) fn content_in(self, stage: u64) -> u64 {
         self.0.wrapping_sub(stage << STAGE_SHIFT)

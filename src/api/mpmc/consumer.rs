@@ -68,7 +68,8 @@ impl<T: Payload> Consumer<T> {
     }
 
     /// Pops one message. Lock-free. Now and then, every 100 ms at most, it looks for dead seats before it pops,
-    /// and when it finds none: a few system calls then.
+    /// and when it finds none: a few system calls then. (Not where messages lie in the entries: the dead hold
+    /// nothing there.)
     ///
     /// A consumer killed in here has not taken the message, or it comes back to another one, marked; or,
     /// killed after the copy, it counts as delivered (I1).

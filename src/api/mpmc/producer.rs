@@ -114,8 +114,8 @@ impl<T: Payload> Producer<T> {
     /// of them go in as a batch: they appear together, one behind the other, and take one entry. Consumers
     /// share what is in it as if each had been pushed by itself. A producer has as many batches in the ring
     /// as `capacity / 64`, 1 to 16. Beyond that it looks for up to 8 µs in a call whether consumers take them, and
-    /// then pushes one message by itself; if nobody is at work on them, it pushes all by themselves. So are runs
-    /// of fewer than 4. Killed in here, it has pushed the first ones, in order, and whole batches only.
+    /// then pushes one message by itself; if no consumer moves meanwhile, it pushes one by one. So it does with
+    /// runs of fewer than 4. Killed in here, it has pushed the first ones, in order, and whole batches only.
     ///
     /// # Errors
     /// [`Closed`](RingError::Closed), [`Corrupt`](RingError::Corrupt), [`Forked`](RingError::Forked), if
