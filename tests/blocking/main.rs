@@ -7,6 +7,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod many;
+#[path = "../common/many.rs"]
+mod many_rings;
 #[path = "../common/raw.rs"]
 mod raw;
 #[path = "../common/remote.rs"]

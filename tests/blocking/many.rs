@@ -1,54 +1,14 @@
 //! The same of rings of many producers and consumers, in slots and in entries: signals, time limits, what
 //! a killed sleeper leaves behind, and that a sleeper finds out by itself about those who are killed.
 
-use crate::common::{TestName, listen, say};
+use crate::common::{listen, say};
+use crate::many_rings::{Message, ring, sits};
 use crate::raw::RawSegment;
-use crate::remote::Remote;
 use crate::{DEAD, SIGNALS, handle_signals, interrupt, limit};
+use segring::RingError;
 use segring::mpmc::Ring;
-use segring::{Payload, RingError};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-
-/// A message that has a number: one for each way in which a ring has its messages.
-trait Message: Payload + Copy {
-    const KIND: &'static str;
-    fn of(number: u64) -> Self;
-    fn number(&self) -> u64;
-}
-
-impl Message for u64 {
-    const KIND: &'static str = "words";
-    fn of(number: u64) -> Self {
-        number
-    }
-    fn number(&self) -> u64 {
-        *self
-    }
-}
-
-impl Message for [u64; 7] {
-    const KIND: &'static str = "slots";
-    fn of(number: u64) -> Self {
-        [number; 7]
-    }
-    fn number(&self) -> u64 {
-        self[3]
-    }
-}
-
-fn ring<T: Message>(capacity: usize) -> (TestName, Ring<T>) {
-    let name = TestName::new("many");
-    let ring = Ring::builder(name.name()).capacity(capacity).create().unwrap();
-    (name, ring)
-}
-
-/// A child with a seat of this side.
-fn sits<T: Message>(name: &TestName, side: &str) -> Remote {
-    let mut this = Remote::start("many", &[name.as_str(), T::KIND]);
-    this.answers(side, "sits");
-    this
-}
 
 pub(crate) fn child(name: &str, kind: &str) {
     if kind == "words" { obey::<u64>(name) } else { obey::<[u64; 7]>(name) }

@@ -10,6 +10,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod interpose;
+#[path = "../common/many.rs"]
+mod many_rings;
 mod mpmc;
 mod races;
 #[path = "../common/remote.rs"]

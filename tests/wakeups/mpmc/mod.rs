@@ -13,57 +13,12 @@ mod returned;
 
 pub use crowd::{taker, worker};
 
-use crate::common::{TestName, listen, say};
+use crate::common::{listen, say};
 use crate::interpose::{Moment, plan};
-use crate::remote::{Remote, at_work};
+use crate::many_rings::{Message, Slots, ring, sits};
+use crate::remote::at_work;
 use segring::mpmc::{Consumer, Job, Producer, Ring};
-use segring::{Payload, RingError, Trusted};
-
-/// A message with a number: one for each way in which a ring has its messages.
-pub trait Message: Payload + Copy + PartialEq + std::fmt::Debug + Send + 'static {
-    const KIND: &'static str;
-    fn of(number: u64) -> Self;
-    fn number(&self) -> u64;
-}
-
-/// In the entries.
-impl Message for u64 {
-    const KIND: &'static str = "words";
-    fn of(number: u64) -> Self {
-        number
-    }
-    fn number(&self) -> u64 {
-        *self
-    }
-}
-
-/// In slots.
-impl Message for [u64; 7] {
-    const KIND: &'static str = "slots";
-    fn of(number: u64) -> Self {
-        [number; 7]
-    }
-    fn number(&self) -> u64 {
-        assert_eq!(*self, [self[0]; 7], "torn");
-        self[0]
-    }
-}
-
-type Slots = [u64; 7];
-
-/// A ring of 64 seats, so that bits are shared if more than 32 are taken.
-fn ring<T: Message>(capacity: usize) -> (TestName, Ring<T>) {
-    let name = TestName::new("many");
-    let ring = Ring::builder(name.name()).capacity(capacity).create().unwrap();
-    (name, ring)
-}
-
-/// A child that has a seat of this side.
-fn sits<T: Message>(name: &TestName, side: &str) -> Remote {
-    let mut this = Remote::start("many", &[name.as_str(), T::KIND]);
-    this.answers(side, "sits");
-    this
-}
+use segring::{RingError, Trusted};
 
 /// A child at the parent's command.
 pub fn side(name: &str, kind: &str) {
